@@ -1,0 +1,230 @@
+"""The contract: a map takes noise to images, deterministically and one sample at a time.
+
+``NoiseToImageMap`` is what every model becomes. Its ``__call__`` is final and enforces the contract on every call, so
+that a plugin cannot break it silently. ``DenoiserMap`` is a map that also exposes its denoiser, so that any denoiser
+can be run with any sampler, steered by an observation, or compared with a theoretical score.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, final
+
+import torch
+from torch import Tensor
+
+from reprozoo.errors import ContractError, IntegrityError, UsageError
+
+if TYPE_CHECKING:
+    from reprozoo.kernels import Kernel
+    from reprozoo.samplers import Sampler
+
+CONDITION_KINDS = ("prompt", "class_label", "observation")
+RANGE_TOLERANCE = 1e-6  # float32 rounding of a clamp to [-1, 1]; anything above is a map that forgot to clamp
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What one sample is asked to show, beside its noise. Empty for an unconditional sample.
+
+    Args:
+        prompt: text, for text-to-image maps.
+        class_label: integer in [0, num_classes), for class-conditional maps.
+        observation: what was measured of the image, for inverse problems; any object with a ``digest`` attribute.
+    """
+
+    prompt: str | None = None
+    class_label: int | None = None
+    observation: Any = None
+
+    def given(self) -> frozenset[str]:
+        """Names of the parts that are set."""
+        return frozenset(f.name for f in fields(self) if getattr(self, f.name) is not None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Canonical form for keys and results: only the parts that are set, an observation by its digest."""
+        parts = {name: getattr(self, name) for name in sorted(self.given())}
+        if "observation" in parts:
+            parts["observation"] = parts["observation"].digest
+        return parts
+
+
+EMPTY = Condition()
+
+
+class Denoiser(Protocol):
+    """Karras's D: the posterior mean of the clean image.
+
+    ``x`` is (batch, *noise_shape) in data units, x = x0 + sigma * eps; ``sigma`` is (batch,). Returns x0 of ``x``'s
+    shape and dtype. Each row depends on its own row of ``x`` and ``sigma`` alone.
+    """
+
+    def __call__(self, x: Tensor, sigma: Tensor) -> Tensor: ...
+
+
+class NoiseToImageMap(ABC):
+    """A generative model as a deterministic function of noise.
+
+    Subclasses set the attributes below and implement ``generate``; nothing else is needed.
+
+    Attributes:
+        noise_shape: shape of one noise, e.g. (3, 32, 32) or (128,).
+        image_shape: (channels, height, width) of one image.
+        accepts: condition kinds that change the image, out of ``CONDITION_KINDS``.
+        requires: those of them without which the map cannot run.
+        num_classes: number of class labels, where ``class_label`` is accepted.
+        nfe: network evaluations for one image; None where the sampler chooses (adaptive steps).
+    """
+
+    noise_shape: tuple[int, ...]
+    image_shape: tuple[int, int, int]
+    accepts: frozenset[str] = frozenset()
+    requires: frozenset[str] = frozenset()
+    num_classes: int | None = None
+    nfe: int | None = 1
+
+    @abstractmethod
+    def generate(self, noise: Tensor, conditions: Sequence[Condition]) -> Tensor:
+        """Images of ``noise``: the one method of a map.
+
+        Args:
+            noise: (batch, *noise_shape) float32, unit variance, on the CPU; not to be modified.
+            conditions: one per row of ``noise``.
+
+        Returns:
+            (batch, *image_shape), finite, in [-1, 1]; any floating dtype and device.
+        """
+
+    @final
+    def __call__(self, noise: Tensor, conditions: Sequence[Condition] | None = None) -> Tensor:
+        """Run the map with its contract enforced.
+
+        Args:
+            noise: (batch, *noise_shape) float32, finite.
+            conditions: one per row, or None for none.
+
+        Returns:
+            (batch, *image_shape) float32 images in [-1, 1] on the CPU.
+
+        Raises:
+            UsageError: noise of another shape, or conditions that this map does not take or needs and lacks.
+            ContractError: the map returned another shape, or values outside [-1, 1].
+            IntegrityError: the map returned NaN or infinity.
+        """
+        self._check_noise(noise)
+        conditions = [EMPTY] * len(noise) if conditions is None else list(conditions)
+        self.check_conditions(conditions, count=len(noise))
+        with torch.no_grad():
+            images = self.generate(noise, conditions)
+        return self._checked_images(images, count=len(noise))
+
+    def check_conditions(self, conditions: Sequence[Condition], *, count: int) -> None:
+        """Refuse conditions that the map would ignore, lacks, or that are out of range.
+
+        Raises:
+            UsageError: with what was given and what the map takes.
+        """
+        if len(conditions) != count:
+            raise UsageError(f"expected one condition for each of {count} noises, got {len(conditions)}")
+        for condition in set(conditions):
+            given = condition.given()
+            if ignored := given - self.accepts:
+                takes = ", ".join(sorted(self.accepts)) or "none"
+                raise UsageError(
+                    f"{self.describe()} would ignore the {_words(ignored)} given to it (it accepts: {takes}); "
+                    "leave it out, or choose a conditional model"
+                )
+            if missing := self.requires - given:
+                raise UsageError(f"{self.describe()} needs a {_words(missing)} for every sample, and none was given")
+            label = condition.class_label
+            if label is not None and self.num_classes is not None and not 0 <= label < self.num_classes:
+                raise UsageError(
+                    f"class label {label} is out of range: {self.describe()} has classes 0 to {self.num_classes - 1}"
+                )
+
+    def describe(self) -> str:
+        """How the map is called in messages; the engine sets ``name`` to the id it was loaded under."""
+        return str(getattr(self, "name", type(self).__name__))
+
+    def _check_noise(self, noise: Tensor) -> None:
+        if noise.dtype != torch.float32:
+            raise UsageError(f"expected float32 noise, got {noise.dtype}; draw it with NoiseBank")
+        if tuple(noise.shape[1:]) != tuple(self.noise_shape) or noise.ndim == 0:
+            raise UsageError(
+                f"{self.describe()} takes noise of shape (batch, {', '.join(map(str, self.noise_shape))}), "
+                f"got {tuple(noise.shape)}"
+            )
+        if not torch.isfinite(noise).all():
+            raise UsageError("the noise holds NaN or infinity; draw it with NoiseBank")
+
+    def _checked_images(self, images: Tensor, *, count: int) -> Tensor:
+        expected = (count, *self.image_shape)
+        if not isinstance(images, Tensor) or tuple(images.shape) != expected:
+            came = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
+            raise ContractError(f"{self.describe()} returned {came} where its contract says images of shape {expected}")
+        images = images.detach().to("cpu", torch.float32)
+        if not torch.isfinite(images).all():
+            raise IntegrityError(
+                f"{self.describe()} produced NaN or infinite pixels; half precision often does this: "
+                "run it again with --dtype float32"
+            )
+        largest = float(images.abs().max()) if images.numel() else 0.0
+        if largest > 1 + RANGE_TOLERANCE:
+            raise ContractError(
+                f"{self.describe()} returned pixel values up to {largest:.4g} where its contract says [-1, 1]; "
+                "a map clamps its images itself"
+            )
+        return images.clamp(-1.0, 1.0)
+
+
+class DenoiserMap(NoiseToImageMap):
+    """A map that integrates a denoiser from noise to image.
+
+    Attributes:
+        kernel: how noise was mixed into the data in training: x_t = alpha(t) * (x0 + sigma(t) * eps).
+        sampler: the integrator, with its schedule.
+        device: where ``denoise`` runs; the state of the sampler lives there in float64.
+    """
+
+    def __init__(
+        self,
+        *,
+        noise_shape: tuple[int, ...],
+        image_shape: tuple[int, int, int],
+        kernel: Kernel,
+        sampler: Sampler,
+        device: torch.device | str = "cpu",
+        num_classes: int | None = None,
+    ) -> None:
+        self.noise_shape = tuple(noise_shape)
+        self.image_shape = image_shape
+        self.kernel = kernel
+        self.sampler = sampler
+        self.device = torch.device(device)
+        self.num_classes = num_classes
+        self.nfe = sampler.nfe
+        if num_classes is not None:
+            self.accepts = self.requires = frozenset({"class_label"})
+
+    @abstractmethod
+    def denoise(self, x: Tensor, sigma: Tensor, conditions: Sequence[Condition]) -> Tensor:
+        """Posterior mean of x0 given x = x0 + sigma * eps (see ``Denoiser``); differentiable in ``x``."""
+
+    def denoiser(self, conditions: Sequence[Condition]) -> Denoiser:
+        """The denoiser of one batch, its conditions bound."""
+        return partial(self.denoise, conditions=conditions)
+
+    def decode(self, x0: Tensor) -> Tensor:
+        """From the sampler's final state to images; latent models override it with their decoder."""
+        return x0
+
+    def generate(self, noise: Tensor, conditions: Sequence[Condition]) -> Tensor:
+        x = self.kernel.initial_state(noise.to(self.device, torch.float64))
+        return self.decode(self.sampler(self.denoiser(conditions), x)).clamp(-1.0, 1.0)
+
+
+def _words(kinds: frozenset[str]) -> str:
+    return " and ".join(kind.replace("_", " ") for kind in sorted(kinds))
