@@ -1,0 +1,129 @@
+"""DPM-Solver, singlestep, orders 1 to 3: an exponential integrator in half the logSNR, for the noise estimate.
+
+Source: arXiv:2206.00927, algorithms 1 and 2; LuChengTHU/dpm-solver@52bc3fbc ``dpm_solver_pytorch.py`` (MIT), with
+``algorithm_type='dpmsolver'``, ``solver_type='dpmsolver'``, ``method='singlestep'``. Deviations: the state is
+x_t / alpha (data units), where alpha cancels from every formula and ``sigma_t * expm1(h)`` is the difference of two
+sigmas; so the result is x_t / alpha at ``t_end``, which for VP at 1e-3 is larger by a factor 1 + 5.5e-5. The state is
+float64, the original's float32.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor
+
+from reprozoo.errors import UsageError
+from reprozoo.samplers.base import (
+    FixedStepSampler,
+    default_t_end,
+    evaluate,
+    expect_gentle_start,
+    expect_t_end,
+    option,
+)
+from reprozoo.samplers.schedules import TIME_SPACINGS, singlestep_orders, singlestep_sigmas
+
+if TYPE_CHECKING:
+    from reprozoo.maps import Denoiser
+
+
+def dpm_solver_singlestep(
+    denoiser: Denoiser, x: Tensor, sigmas: Tensor | Sequence[float], orders: Sequence[int]
+) -> Tensor:
+    """Steps of the given orders; a step of order k begins at one level, evaluates at k levels and ends k levels on.
+
+    Args:
+        denoiser: (x, sigma) -> x0.
+        x: (batch, ...) float64 state at ``sigmas[0]``.
+        sigmas: decreasing, positive noise levels, inner ones included, ``sum(orders) + 1`` of them
+            (``schedules.singlestep_sigmas``).
+        orders: of each step, 1, 2 or 3.
+
+    Returns:
+        The state at the last level.
+
+    Raises:
+        UsageError: ``sigmas`` and ``orders`` do not fit each other.
+    """
+    levels = torch.as_tensor(sigmas).tolist()
+    if len(levels) != sum(orders) + 1 or not set(orders) <= _STEPS.keys():
+        raise UsageError(
+            f"expected steps of order 1, 2 or 3 and {sum(orders) + 1} sigmas for the orders {list(orders)}, "
+            f"got {len(levels)} sigmas"
+        )
+    first = 0
+    for order in orders:
+        x = _STEPS[order](denoiser, x, *levels[first : first + order + 1])
+        first += order
+    return x
+
+
+def _eps(denoiser: Denoiser, x: Tensor, sigma: float) -> Tensor:
+    return (x - evaluate(denoiser, x, sigma)) / sigma
+
+
+def _first(denoiser: Denoiser, x: Tensor, s: float, t: float) -> Tensor:
+    return x + (t - s) * _eps(denoiser, x, s)
+
+
+def _second(denoiser: Denoiser, x: Tensor, s: float, s1: float, t: float) -> Tensor:
+    r1 = math.log(s / s1) / math.log(s / t)
+    eps = _eps(denoiser, x, s)
+    eps1 = _eps(denoiser, x + (s1 - s) * eps, s1)
+    return x + (t - s) * eps + (0.5 / r1) * (t - s) * (eps1 - eps)
+
+
+def _third(denoiser: Denoiser, x: Tensor, s: float, s1: float, s2: float, t: float) -> Tensor:
+    h, h1, h2 = (math.log(s / level) for level in (t, s1, s2))
+    eps = _eps(denoiser, x, s)
+    eps1 = _eps(denoiser, x + (s1 - s) * eps, s1)
+    inner = (s - s2) / h2 - s2  # sigma_s2 * (expm1(h2) / h2 - 1)
+    eps2 = _eps(denoiser, x + (s2 - s) * eps - (h2 / h1) * inner * (eps1 - eps), s2)
+    outer = (s - t) / h - t  # sigma_t * (expm1(h) / h - 1)
+    return x + (t - s) * eps - (h / h2) * outer * (eps2 - eps)
+
+
+_STEPS: dict[int, Callable[..., Tensor]] = {1: _first, 2: _second, 3: _third}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DPMSolver(FixedStepSampler):
+    """``dpm_solver_singlestep`` with exactly ``steps`` evaluations: 100 at order 3 are 33 steps of order 3, 1 of 1."""
+
+    name: ClassVar[str] = "dpm-solver"
+
+    steps: int = option(int, 100, "network evaluations, denoise_final's not counted", least=1)
+    order: int = option(int, 3, "highest order of a step", choices=(1, 2, 3))
+    spacing: str = option(str, "logsnr", "how the noise levels are spaced", choices=tuple(TIME_SPACINGS))
+    t_end: float = option(float, None, "the last time (0.001, or the kernel's smallest if larger)", least=0)
+    denoise_final: bool = option(bool, False, "replace the last state by the denoiser's estimate, one more evaluation")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._resolve(t_end=default_t_end(self.kernel))
+        expect_t_end(self.name, self.kernel, self.t_end)
+        if max(self.orders) > 1:
+            expect_gentle_start(self.name, self.sigmas)
+
+    @cached_property
+    def orders(self) -> list[int]:
+        """Order of each step."""
+        return singlestep_orders(self.steps, self.order)
+
+    @cached_property
+    def sigmas(self) -> Tensor:
+        return singlestep_sigmas(self.kernel, self.orders, spacing=self.spacing, t_end=self.t_end)
+
+    @property
+    def nfe(self) -> int:
+        return self.steps + self.denoise_final
+
+    def integrate(self, denoiser: Denoiser, x: Tensor) -> Tensor:
+        x = dpm_solver_singlestep(denoiser, x, self.sigmas, self.orders)
+        return evaluate(denoiser, x, float(self.sigmas[-1])) if self.denoise_final else x
