@@ -1,0 +1,113 @@
+"""``NetworkDenoiserMap``: what every family does around its network, once.
+
+The sampler's state is float64 in data units; networks run in the precision the user chose. Going between the two, the
+class labels of the conditions, and strict loading of weights are here; a family adds its own scaling of input, time and
+output, which is the few lines that make it a family. ``EpsDenoiserMap`` is that scaling for networks that predict noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from reprozoo.errors import IntegrityError
+from reprozoo.kernels import per_sample, x0_from_eps
+from reprozoo.maps import Condition, DenoiserMap
+
+
+class NetworkDenoiserMap(DenoiserMap):
+    """A denoiser made of a network; subclasses implement ``denoise`` with ``run_network``.
+
+    Args:
+        network: put into evaluation mode on the device, in ``dtype``, without gradients of its parameters.
+        dtype: "float32", "float16" or "bfloat16".
+        settings: those of ``DenoiserMap``.
+    """
+
+    def __init__(self, network: nn.Module, *, dtype: str = "float32", **settings: Any) -> None:
+        super().__init__(**settings)
+        self.dtype: torch.dtype = getattr(torch, dtype)
+        self.network = network.to(self.device, self.dtype).eval().requires_grad_(False)
+
+    def run_network(self, x: Tensor, time: Tensor, labels: Tensor | None = None) -> Tensor:
+        """The network's output for ``x`` (batch, ...) at ``time`` (batch,), in float64.
+
+        ``x`` and ``time`` are rounded to the network's precision, except that time never goes below float32: half
+        precision cannot tell neighbouring times apart.
+        """
+        arguments = () if labels is None else (labels,)
+        output: Tensor = self.network(x.to(self.dtype), time.float(), *arguments)
+        return output.to(torch.float64)
+
+    def class_labels(self, conditions: Sequence[Condition]) -> Tensor | None:
+        """(batch,) class indices on the device; None for an unconditional map."""
+        if self.num_classes is None:
+            return None
+        return torch.tensor([condition.class_label for condition in conditions], device=self.device)
+
+    def one_hot_labels(self, conditions: Sequence[Condition]) -> Tensor | None:
+        """(batch, num_classes) one-hot rows on the device; None for an unconditional map."""
+        labels = self.class_labels(conditions)
+        if labels is None or self.num_classes is None:
+            return None
+        return functional.one_hot(labels, self.num_classes).to(self.dtype)
+
+
+class EpsDenoiserMap(NetworkDenoiserMap):
+    """A network that predicts the noise of x_t = alpha * x and is told the time as ``time_scale * (t - time_shift)``.
+
+    Args:
+        network: (x_t, time[, classes]) -> eps; channels beyond those of ``x_t`` (a learned variance) are dropped.
+        time_scale: e.g. 999 for the continuous models of score_sde, 1000 for discrete ones.
+        time_shift: kernel time at which the network's time is 0, e.g. 1 / 1000 for discrete models.
+        settings: those of ``NetworkDenoiserMap``.
+    """
+
+    def __init__(self, network: nn.Module, *, time_scale: float, time_shift: float = 0.0, **settings: Any) -> None:
+        super().__init__(network, **settings)
+        self.time_scale, self.time_shift = time_scale, time_shift
+
+    def denoise(self, x: Tensor, sigma: Tensor, conditions: Sequence[Condition]) -> Tensor:
+        return x0_from_eps(x, sigma, self.predict_eps(x, sigma, self.class_labels(conditions)))
+
+    def predict_eps(self, x: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:
+        """The network's estimate of the noise in ``x``, float64; ``labels`` are the class indices, if any."""
+        t = self.kernel.time(sigma)
+        state = per_sample(self.kernel.alpha(t), x) * x
+        return self.run_network(state, self.time_scale * (t - self.time_shift), labels)[:, : x.shape[1]]
+
+
+def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
+    """Copy ``tensors`` into ``network``: every name and every shape must be the network's, none more, none fewer.
+
+    Args:
+        what: whose weights they are, for the message.
+
+    Raises:
+        IntegrityError: they are another network's; the sentence names the first difference of each kind.
+    """
+    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    given = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    kinds = {
+        "lacks": [name for name in wanted if name not in given],
+        "has besides": [name for name in given if name not in wanted],
+        "has in another shape": [
+            f"{name}, {given[name]} where the card's network has {wanted[name]}"
+            for name in wanted
+            if name in given and given[name] != wanted[name]
+        ],
+    }
+    found = [f"it {kind} {_first(names)}" for kind, names in kinds.items() if names]
+    if found:
+        raise IntegrityError(
+            f"the file of {what} holds the weights of another network than its card: {'; '.join(found)}"
+        )
+    network.load_state_dict(dict(tensors))
+
+
+def _first(names: Sequence[str]) -> str:
+    return names[0] + (f" (and {len(names) - 1} more)" if len(names) > 1 else "")

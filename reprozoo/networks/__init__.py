@@ -1,0 +1,1 @@
+"""Network definitions that several model families share."""
