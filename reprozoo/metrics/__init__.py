@@ -1,0 +1,56 @@
+"""Scores: tensors in, numbers out.
+
+A score that counts is strict at its threshold (a similarity of exactly 0.6 is not a copy), and every tensor that a
+score reads is checked first: what would give a wrong number gives a ContractError.
+"""
+
+from reprozoo.metrics.baselines import shuffle_shifts, shuffled_similarities
+from reprozoo.metrics.memorization import PixelNeighbours, memorization_ratio, memorized, pixel_neighbours
+from reprozoo.metrics.pairs import (
+    flip_aware_similarities,
+    mae_score,
+    mean_absolute_errors,
+    pfd,
+    rp_score,
+    similarities,
+)
+from reprozoo.metrics.search import Neighbours, gl_score, nearest
+from reprozoo.metrics.statistics import Discordance, Interval, mcnemar, wilson_interval
+from reprozoo.metrics.thresholds import (
+    above,
+    below,
+    count_near_threshold,
+    share_above,
+    share_below,
+    similarity_quantiles,
+    threshold_curve,
+)
+
+__all__ = [
+    "Discordance",
+    "Interval",
+    "Neighbours",
+    "PixelNeighbours",
+    "above",
+    "below",
+    "count_near_threshold",
+    "flip_aware_similarities",
+    "gl_score",
+    "mae_score",
+    "mcnemar",
+    "mean_absolute_errors",
+    "memorization_ratio",
+    "memorized",
+    "nearest",
+    "pfd",
+    "pixel_neighbours",
+    "rp_score",
+    "share_above",
+    "share_below",
+    "shuffle_shifts",
+    "shuffled_similarities",
+    "similarities",
+    "similarity_quantiles",
+    "threshold_curve",
+    "wilson_interval",
+]
