@@ -15,6 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from reprozoo.errors import ContractError, UsageError
+from reprozoo.files import write_whole
 
 ROUNDING = "floor(127.5 x + 128)"  # part of the store's keys: another rounding is another image
 RANGE_TOLERANCE = 1e-6  # as in maps: float32 rounding of a clamp
@@ -115,16 +116,7 @@ def save_png(image_u8: Tensor, path: str | os.PathLike[str]) -> None:
         ContractError: another shape or type.
         UsageError: the place cannot be written.
     """
-    path, png = Path(path), png_bytes(image_u8)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        try:
-            temporary.write_bytes(png)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
+    write_whole(Path(path), png_bytes(image_u8), remedy="choose another place")
 
 
 def read_image(path: str | os.PathLike[str], *, channels: int = 3) -> Tensor:

@@ -122,28 +122,11 @@ class NoiseToImageMap(ABC):
         return self._checked_images(images, count=len(noise))
 
     def check_conditions(self, conditions: Sequence[Condition], *, count: int) -> None:
-        """Refuse conditions that the map would ignore, lacks, or that are out of range.
-
-        Raises:
-            UsageError: with what was given and what the map takes.
-        """
+        """Refuse conditions that are not one a sample, or that ``check_condition`` refuses."""
         if len(conditions) != count:
             raise UsageError(f"expected one condition for each of {count} noises, got {len(conditions)}")
         for condition in set(conditions):
-            given = condition.given()
-            if ignored := given - self.accepts:
-                takes = ", ".join(sorted(self.accepts)) or "none"
-                raise UsageError(
-                    f"{self.describe()} would ignore the {_words(ignored)} given to it (it accepts: {takes}); "
-                    "leave it out, or choose a conditional model"
-                )
-            if missing := self.requires - given:
-                raise UsageError(f"{self.describe()} needs a {_words(missing)} for every sample, and none was given")
-            label = condition.class_label
-            if label is not None and self.num_classes is not None and not 0 <= label < self.num_classes:
-                raise UsageError(
-                    f"class label {label} is out of range: {self.describe()} has classes 0 to {self.num_classes - 1}"
-                )
+            check_condition(condition, self.accepts, self.requires, self.num_classes, name=self.describe())
 
     def describe(self) -> str:
         """How the map is called in messages; the engine sets ``name`` to the id it was loaded under."""
@@ -224,6 +207,33 @@ class DenoiserMap(NoiseToImageMap):
     def generate(self, noise: Tensor, conditions: Sequence[Condition]) -> Tensor:
         x = self.kernel.initial_state(noise.to(self.device, torch.float64))
         return self.decode(self.sampler(self.denoiser(conditions), x)).clamp(-1.0, 1.0)
+
+
+def check_condition(
+    condition: Condition,
+    accepts: frozenset[str],
+    requires: frozenset[str],
+    num_classes: int | None,
+    *,
+    name: str,
+) -> None:
+    """Refuse a condition that the map ``name`` would ignore, that lacks what it needs, or that is out of range.
+
+    Raises:
+        UsageError: with what was given and what the map takes.
+    """
+    given = condition.given()
+    if ignored := given - accepts:
+        takes = ", ".join(sorted(accepts)) or "none"
+        raise UsageError(
+            f"{name} would ignore the {_words(ignored)} given to it (it accepts: {takes}); leave it out, or choose a "
+            "conditional model"
+        )
+    if missing := requires - given:
+        raise UsageError(f"{name} needs a {_words(missing)} for every sample, and none was given")
+    label = condition.class_label
+    if label is not None and num_classes is not None and not 0 <= label < num_classes:
+        raise UsageError(f"class label {label} is out of range: {name} has classes 0 to {num_classes - 1}")
 
 
 def _words(kinds: frozenset[str]) -> str:

@@ -7,7 +7,6 @@ tensor's bytes and the version of ``reprozoo``. A .npy file holds the array alon
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import json
@@ -22,12 +21,12 @@ import torch
 from torch import Tensor
 
 import reprozoo
-from reprozoo.errors import IntegrityError, PartialError, UsageError
+from reprozoo.errors import IntegrityError, UsageError
+from reprozoo.files import whole_file
 from reprozoo.noise.bank import BLOCK_VALUES, NoiseSource, blocks, checked_indices, checked_shape, digest_of
 
 FORMATS = (".safetensors", ".npy")
 TENSOR = "noise"
-FULL_DISK = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 Rows = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -125,18 +124,8 @@ def export_noise(
     """
     path, indices, shape = Path(path), checked_indices(indices), checked_shape(shape)
     _check_export(path, indices)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        try:
-            with open(temporary, "wb") as file:
-                sha256 = _write(file, path.suffix, source, indices, shape)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise _write_error(path, error) from error
+    with whole_file(path, remedy="choose another place") as temporary, open(temporary, "wb") as file:
+        sha256 = _write(file, path.suffix, source, indices, shape)
     return sha256
 
 
@@ -186,12 +175,6 @@ def _safetensors_header(source: NoiseSource, indices: Sequence[int], shape: tupl
     header = json.dumps({"__metadata__": metadata, TENSOR: tensor}).encode()
     header += b" " * (-len(header) % 8)
     return len(header).to_bytes(8, "little") + header
-
-
-def _write_error(path: Path, error: OSError) -> UsageError | PartialError:
-    if error.errno in FULL_DISK:
-        return PartialError(f"the disk is full: {path} was not written; make room and run the same command again")
-    return UsageError(f"cannot write {path}: {error.strerror or error}")
 
 
 def _open(path: Path) -> tuple[Rows, dict[str, str]]:

@@ -1,0 +1,67 @@
+"""Files that are there wholly or not at all: written under another name, flushed to the disk, renamed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from reprozoo.errors import PartialError, ReprozooError, UsageError
+
+FULL_DISK = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+TEMPORARY_SUFFIX = ".tmp"
+
+
+@contextmanager
+def whole_file(path: Path, *, remedy: str) -> Iterator[Path]:
+    """A temporary path to write to; when the block ends well it becomes ``path``, durably; otherwise nothing is left.
+
+    Args:
+        path: its folder must be there.
+        remedy: what to do where the place cannot be written, e.g. "choose another place with -o".
+
+    Raises:
+        PartialError: the disk is full.
+        UsageError: the place cannot be written for another reason.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
+    try:
+        try:
+            yield temporary
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_directory(path.parent)
+    except OSError as error:
+        raise write_error(path, error, remedy=remedy) from error
+
+
+def write_whole(path: Path, content: bytes, *, remedy: str) -> None:
+    """``content`` as the whole file ``path``; see ``whole_file``."""
+    with whole_file(path, remedy=remedy) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_error(path: Path, error: OSError, *, remedy: str) -> ReprozooError:
+    """What went wrong in writing ``path``, as a sentence."""
+    if error.errno in FULL_DISK:
+        return PartialError(
+            f"cannot write {path}: the disk is full; everything that was finished is kept: make room and run the same "
+            "command again, and it continues"
+        )
+    return UsageError(f"cannot write {path}: {error.strerror or error}; {remedy}")
+
+
+def sync_directory(path: Path) -> None:
+    """Make a rename in ``path`` survive a power cut, where directories can be flushed."""
+    if os.name == "posix":
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

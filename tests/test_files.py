@@ -1,0 +1,33 @@
+"""A file is there wholly or not at all."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from reprozoo.errors import PartialError, UsageError
+from reprozoo.files import whole_file, write_whole
+
+
+def test_a_torn_write_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_whole(path, b"old", remedy="")
+    with pytest.raises(KeyboardInterrupt), whole_file(path, remedy="") as temporary:
+        temporary.write_bytes(b"ne")
+        raise KeyboardInterrupt
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(PartialError, match="the disk is full"), whole_file(tmp_path / "file", remedy="") as temporary:
+        temporary.write_bytes(b"ne")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_names_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"cannot write .*missing.*; choose another place with -o"):
+        write_whole(tmp_path / "missing" / "file", b"", remedy="choose another place with -o")
