@@ -1,0 +1,59 @@
+"""Checkpoints that survive a crash, and the export of averaged weights."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from reprozoo.files import whole_file
+
+from .recipe import Recipe
+
+REMEDY = "choose another folder with -o"
+
+
+def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
+    """Write tensors and plain containers, so that loading executes nothing."""
+    with whole_file(path, remedy=REMEDY) as temporary:
+        torch.save(dict(state), temporary)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read what `save_checkpoint` wrote, on the CPU."""
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def averaged_state(network: nn.Module, average: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state dict of a network whose parameters are the average; buffers are the network's own."""
+    return {name: average.get(name, value).detach() for name, value in network.state_dict().items()}
+
+
+def export_weights(checkpoint: Path, output: Path) -> dict[str, str]:
+    """Write the averaged weights of a checkpoint as float16 safetensors; buffers stay float32.
+
+    Returns:
+        The file's metadata: recipe, images seen, steps, latest loss.
+    """
+    from safetensors.torch import save_file
+
+    state = load_checkpoint(checkpoint)
+    average: Mapping[str, Tensor] = state["average"]
+    tensors = {
+        name: (average[name].half() if name in average else value).contiguous()
+        for name, value in state["network"].items()
+    }
+    metadata = {
+        "recipe": json.dumps(json.loads(state["recipe"]), sort_keys=True),
+        "recipe_id": Recipe.from_table(json.loads(state["recipe"])).id,
+        "images_seen": str(state["images_seen"]),
+        "steps": str(state["step"]),
+        "loss": f"{state['loss']:.6f}",
+    }
+    with whole_file(output, remedy=REMEDY) as temporary:
+        save_file(tensors, temporary, metadata=metadata)
+        temporary.chmod(0o644)  # safetensors makes files that only their owner can read
+    return metadata

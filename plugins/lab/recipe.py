@@ -1,0 +1,180 @@
+"""What one training run is: a TOML file read into a frozen dataclass. No torch, no defaults that a file can miss.
+
+Every key of a recipe must be known and every key without a default must be there, so that a misspelt one is an error
+and not a silently different training.
+"""
+
+import dataclasses
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Any, Self, get_args, get_origin
+
+from reprozoo import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSpec:
+    """Which class of `reprozoo.networks`, and its arguments."""
+
+    name: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveSpec:
+    """Which class of `objectives.OBJECTIVES`, and its arguments."""
+
+    name: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSpec:
+    """The training images, pinned by the digest of their decoded uint8 array; `limit` takes the first ones only."""
+
+    name: str
+    images_sha256: str
+    limit: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSpec:
+    """How the weights are fitted. Lengths are in images seen, so that they survive a change of batch size.
+
+    Attributes:
+        seed: of the initial weights and of every batch, noise and time.
+        images: when training ends.
+        lr: Adam's step size after the warm-up.
+        warmup_images: over which the step size grows linearly from zero.
+        decay_images: over which it falls linearly to zero at the end; 0 keeps it.
+        ema_halflife_images: of the averaged weights, which are what is exported.
+        ema_rampup_ratio: caps the half-life at this share of the images seen so far.
+        autocast: "bfloat16" or "off".
+        grad_clip: largest norm of the whole gradient; 0 for no limit.
+        flip: mirror half of the images. Off, a model learns exactly its training set, which memorization scores need.
+    """
+
+    seed: int
+    images: int
+    batch_size: int
+    lr: float
+    warmup_images: int = 0
+    decay_images: int = 0
+    adam_betas: tuple[float, float] = (0.9, 0.999)
+    grad_clip: float = 0.0
+    ema_halflife_images: int = 100_000
+    ema_rampup_ratio: float = 0.05
+    autocast: str = "off"
+    channels_last: bool = False
+    compile: bool = False
+    flip: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputSpec:
+    """How often a run leaves something behind."""
+
+    log_images: int = 10_000
+    checkpoint_minutes: float = 5.0
+    sheet_images: int = 100_000
+    sheet_steps: int = 18
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A whole training run."""
+
+    id: str
+    about: str
+    network: NetworkSpec
+    objective: ObjectiveSpec
+    data: DataSpec
+    training: TrainingSpec
+    output: OutputSpec = OutputSpec()
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a TOML file.
+
+        Raises:
+            UsageError: the file is not TOML, or a key is unknown, missing or of the wrong type.
+        """
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except tomllib.TOMLDecodeError as error:
+            raise UsageError(f"{path} is not a TOML file: {error}") from error
+        try:
+            return cls.from_table(table)
+        except UsageError as error:
+            raise UsageError(f"{path}: {error}") from None
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any]) -> Self:
+        """Check and convert what `tomllib` or `to_json` gave."""
+        recipe: Self = _parse(cls, table, where="recipe")
+        return recipe
+
+    def to_json(self) -> str:
+        """The whole recipe, defaults written out, as canonical JSON."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    def differences(self, other: "Recipe") -> list[str]:
+        """Names of the settings that differ and would change the course of the training so far.
+
+        Its length, final decay and outputs may differ: a run can be prolonged, or ended early.
+        """
+        harmless = {"training.images", "training.decay_images"}
+        mine, theirs = _flatten(json.loads(self.to_json())), _flatten(json.loads(other.to_json()))
+        differing = {key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)}
+        return sorted(key for key in differing - harmless if not key.startswith(("output.", "about")))
+
+
+_SPECS = {"network": NetworkSpec, "objective": ObjectiveSpec, "data": DataSpec}
+_SPECS |= {"training": TrainingSpec, "output": OutputSpec}
+_OPEN_SPECS = (NetworkSpec, ObjectiveSpec)
+
+
+def _parse(kind: type, table: Any, *, where: str) -> Any:
+    if not isinstance(table, Mapping):
+        raise UsageError(f"[{where}] must be a table, not {table!r}")
+    if kind in _OPEN_SPECS and "options" not in table:
+        table = {"name": table.get("name"), "options": {k: v for k, v in table.items() if k != "name"}}
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    if unknown := sorted(set(table) - set(fields)):
+        raise UsageError(f"unknown key {unknown[0]!r} in [{where}]; known are {', '.join(fields)}")
+    required = [name for name, field in fields.items() if field.default is dataclasses.MISSING]
+    if missing := [name for name in required if table.get(name) is None]:
+        raise UsageError(f"[{where}] lacks {missing[0]!r}")
+    return kind(**{key: _convert(fields[key].type, value, f"{where}.{key}") for key, value in table.items()})
+
+
+def _convert(kind: Any, value: Any, where: str) -> Any:
+    name = where.removeprefix("recipe.")
+    if name in _SPECS:
+        return _parse(_SPECS[name], value, where=name)
+    if get_origin(kind) is tuple:
+        return _convert_tuple(get_args(kind), value, name)
+    allowed = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    if kind is float and type(value) is int:
+        return float(value)
+    is_plain = get_origin(kind) is None or isinstance(kind, UnionType)
+    if is_plain and type(value) not in allowed:
+        raise UsageError(f"{name} is {value!r}; it must be of type {allowed[0].__name__}")
+    return value
+
+
+def _convert_tuple(kinds: tuple[Any, ...], value: Any, name: str) -> tuple[Any, ...]:
+    if not isinstance(value, list) or len(value) != len(kinds):
+        raise UsageError(f"{name} is {value!r}; it must be {len(kinds)} numbers")
+    return tuple(_convert(kind, item, name) for kind, item in zip(kinds, value, strict=True))
+
+
+def _flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return flat

@@ -1,0 +1,124 @@
+"""From a folder or file of images to a map; imported only when one is loaded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+
+import torch
+from torch import Tensor
+
+from reprozoo import Condition, LoadContext, ModelCard, NoiseBank, NoiseFile, NoiseToImageMap, UsageError
+from reprozoo.datasets import ImageDataset, read_images
+from reprozoo.images import from_uint8
+
+ROWS_AT_ONCE = 256
+
+
+class SamplesMap(NoiseToImageMap):
+    """A lookup from noise to image, by the noise's content.
+
+    Args:
+        images_u8: (n, channels, height, width).
+        rows: noise digest -> row of ``images_u8``.
+        noise_shape: of one noise.
+        origin: what the images are called in messages, and the noise they belong to.
+    """
+
+    nfe = 0
+
+    def __init__(self, images_u8: Tensor, rows: Mapping[bytes, int], noise_shape: tuple[int, ...], origin: str) -> None:
+        self.images_u8, self.rows, self.origin = images_u8, rows, origin
+        self.noise_shape = noise_shape
+        _, channels, height, width = images_u8.shape
+        self.image_shape = (channels, height, width)
+
+    def generate(self, noise: Tensor, conditions: Sequence[Condition]) -> Tensor:
+        found = [self.rows.get(_digest(row)) for row in noise]
+        missing = found.count(None)
+        if missing:
+            raise UsageError(
+                f"{self.origin} has no image for {missing} of {len(found)} noises asked for: it covers "
+                f"{len(self.rows)} indices; compare with the seed or noise file the images were made from, "
+                "and no more noises than there are images"
+            )
+        return from_uint8(self.images_u8[found])
+
+
+def card(target: str, revision: str | None, options: Mapping[str, str]) -> ModelCard:
+    """The card of ``samples:PATH``: the shapes are those of the images."""
+    path = Path(target)
+    if not path.exists():
+        raise UsageError(f"samples:{target}: there is no such file or folder")
+    if revision:
+        raise UsageError(f"samples:{target} takes no revision; its images are identified by their digest")
+    _, channels, height, width = read_images(path).images_u8.shape
+    image_shape = (channels, height, width)
+    return ModelCard(
+        id=f"samples:{target}",
+        family="samples",
+        title=f"images made elsewhere, {path.name}",
+        noise_shape=_shape(options.get("noise_shape")) or image_shape,
+        image_shape=image_shape,
+        options={"path": str(path.resolve())},
+        training={"dataset": "unknown"},
+        licence="unknown",
+        paper="unknown",
+        weights=(),
+    )
+
+
+def load(context: LoadContext) -> SamplesMap:
+    """Read the images, draw the noise of each one's index again, and pair them by content."""
+    path, options = Path(context.options["path"]), context.options
+    samples = read_images(path)
+    indices_of = _indices(samples)
+    source = NoiseFile(options["noise"]) if options["noise"] else NoiseBank(options["seed"])
+    rows: dict[bytes, int] = {}
+    for start in range(0, len(samples), ROWS_AT_ONCE):
+        indices = indices_of[start : start + ROWS_AT_ONCE]
+        noise = source.noise(indices, context.card.noise_shape)
+        rows |= {_digest(row): start + k for k, row in enumerate(noise)}
+    return SamplesMap(torch.as_tensor(samples.images_u8), rows, context.card.noise_shape, str(path))
+
+
+def _indices(samples: ImageDataset) -> list[int]:
+    """The noise index of every image: the array ``indices``, or the last number in each file's name.
+
+    Raises:
+        UsageError: an image without an index, or two images of one.
+    """
+    if samples.indices is not None:
+        indices = [int(i) for i in samples.indices]
+    elif samples.names is not None:
+        numbers = [re.findall(r"\d+", PurePosixPath(name).stem) for name in samples.names]
+        if unnumbered := [name for name, found in zip(samples.names, numbers, strict=True) if not found]:
+            raise UsageError(
+                f"{samples.name}: {unnumbered[0]} has no number in its name; name each image after the index of its "
+                "noise, e.g. 000123.png"
+            )
+        indices = [int(found[-1]) for found in numbers]
+    else:
+        raise UsageError(
+            f"{samples.name} does not say which noise each image was made from; save an array `indices` beside `images`"
+        )
+    if len(set(indices)) != len(indices):
+        twice = next(i for i in indices if indices.count(i) > 1)
+        raise UsageError(f"{samples.name} has two images of noise {twice}; keep one of them")
+    return indices
+
+
+def _digest(noise: Tensor) -> bytes:
+    return sha256(noise.contiguous().numpy().tobytes()).digest()
+
+
+def _shape(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        shape = tuple(int(part) for part in text.lower().split("x"))
+    except ValueError:
+        raise UsageError(f"option noise_shape={text}: expected sizes such as 4x64x64") from None
+    return shape

@@ -1,0 +1,380 @@
+"""From a map spec to a map: what the user typed, resolved against cards, plugins and the disk.
+
+A spec is ``ID``, ``ID@REVISION`` or ``scheme:target``, with options after plus signs: ``tiny-edm+steps=50+sampler=heun``.
+``resolve`` turns it into a ``MapRecipe``: plain data, picklable, holding everything that can change an image. The recipe
+says who it is (``identity``, the store's key), what to show (``describe``) and builds the map (``load``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reprozoo.cards import UNKNOWN, HubSource, ModelCard, Registry, WeightsSource, canonical_digest
+from reprozoo.errors import ContractError, ReprozooError, UsageError, did_you_mean
+from reprozoo.plugins import Family, LoadContext, Option, Plugins, import_object, installed_plugins, installed_registry
+
+if TYPE_CHECKING:
+    from reprozoo.maps import Condition, NoiseToImageMap
+
+DTYPES = ("float32", "float16", "bfloat16")
+
+
+@dataclass(frozen=True)
+class MapSpec:
+    """A map spec taken apart.
+
+    >>> MapSpec.parse("tiny-edm@abc+steps=50").options
+    {'steps': '50'}
+    """
+
+    id: str
+    revision: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> MapSpec:
+        """Take ``text`` apart.
+
+        Raises:
+            UsageError: an empty id, or an option that is not ``name=value`` or is given twice.
+        """
+        head, *parts = text.split("+")
+        target, _, revision = head.partition("@") if ":" not in head or head.startswith("hf:") else (head, "", "")
+        if not target.strip():
+            raise UsageError(f"{text!r} names no model; expected ID, ID@REVISION or ID+option=value")
+        options: dict[str, str] = {}
+        for part in parts:
+            name, equals, value = part.partition("=")
+            if not equals or not name:
+                raise UsageError(f"{text!r}: expected +option=value, got +{part}")
+            if name in options:
+                raise UsageError(f"{text!r} gives the option {name!r} twice")
+            options[name] = value
+        return cls(target, revision or None, options)
+
+    @property
+    def scheme(self) -> tuple[str, str] | None:
+        """(scheme, target) of ``scheme:target``, else None."""
+        prefix, colon, target = self.id.partition(":")
+        return (prefix, target) if colon else None
+
+
+@dataclass(frozen=True)
+class MapRecipe:
+    """Everything that can change the images of one map, as plain data.
+
+    Attributes:
+        spec: the text the user gave.
+        card: the card it resolved to.
+        options: the family's own options, resolved.
+        sampler: the sampler's name and options, resolved; empty for maps without one.
+        files: local file by name, verified.
+        digests: sha256 by name, of weights files and of the content that file and data-set options name.
+        output_version, plugin: of the family, and the plugin it came from.
+    """
+
+    spec: str
+    card: ModelCard
+    options: Mapping[str, Any]
+    sampler: Mapping[str, Any]
+    files: Mapping[str, Path]
+    digests: Mapping[str, str]
+    device: str
+    dtype: str
+    output_version: int
+    plugin: Mapping[str, str]
+
+    @property
+    def display_id(self) -> str:
+        """The id with the options the user gave, as tables show it."""
+        return self.spec
+
+    @property
+    def noise_shape(self) -> tuple[int, ...]:
+        return self.card.noise_shape
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        return self.card.image_shape
+
+    @property
+    def weights_digest(self) -> str | None:
+        """One sha256 over all weights; equal for two recipes that run the same ones, None for a map without any."""
+        weights = {source.name: self.digests[source.name] for source in self.card.weights}
+        return canonical_digest(weights) if weights else None
+
+    def check_conditions(self, conditions: Sequence[Condition]) -> None:
+        """Refuse class labels that do not fit the card, before anything is loaded; the map checks the rest itself.
+
+        Raises:
+            UsageError: a label for an unconditional model, none for a conditional one, or one out of range.
+        """
+        from reprozoo.maps import CONDITION_KINDS, EMPTY, check_condition
+
+        label = frozenset({"class_label"})
+        conditional = self.card.num_classes is not None
+        accepts = frozenset(CONDITION_KINDS) - (frozenset() if conditional else label)
+        for condition in set(conditions) or {EMPTY}:
+            check_condition(
+                condition, accepts, label if conditional else frozenset(), self.card.num_classes, name=self.spec
+            )
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that can change an image, as JSON: equal identities mean equal images, and share them."""
+        import torch
+
+        return {
+            **self.card.image_config(),
+            "output_version": self.output_version,
+            # What was resolved from the card replaces what the card says; content counts by digest, not by place.
+            "options": {name: value for name, value in self.options.items() if name not in self.digests},
+            "sampler": dict(self.sampler),
+            "digests": dict(self.digests),
+            "dtype": self.dtype,
+            "device": self.device.split(":")[0],
+            "torch": ".".join(torch.__version__.split(".")[:2]),
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """What a report shows: the card, the resolved configuration, the digests and the plugin."""
+        return {
+            "spec": self.spec,
+            "card": self.card.to_json(),
+            "options": {name: _jsonable(value) for name, value in self.options.items()},
+            "sampler": dict(self.sampler),
+            "digests": dict(self.digests),
+            "device": self.device,
+            "dtype": self.dtype,
+            "plugin": dict(self.plugin),
+        }
+
+    def load(self) -> NoiseToImageMap:
+        """Build the map.
+
+        Raises:
+            ReprozooError: as the family says; anything else it raises becomes a ContractError naming the family.
+        """
+        family: Family = installed_plugins().family(self.card.family).value
+        context = LoadContext(
+            self.card, self.options, self.files, self.device, self.dtype, *_kernel_and_sampler(self.card, self.sampler)
+        )
+        try:
+            loaded: NoiseToImageMap = import_object(family.load)(context)
+        except ReprozooError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise ContractError(
+                f"the family {family.name!r} could not load {self.spec}: {type(error).__name__}: {error}"
+            ) from error
+        _check_shapes(self, loaded)
+        loaded.name = self.spec  # type: ignore[attr-defined]  # how messages call it
+        return loaded
+
+
+class Zoo:
+    """The cards and families of this environment.
+
+    Args:
+        plugins, registry: those installed by default.
+    """
+
+    def __init__(self, plugins: Plugins | None = None, registry: Registry | None = None) -> None:
+        self.plugins = plugins or installed_plugins()
+        self.registry = registry or installed_registry()
+
+    def card(self, spec: MapSpec) -> ModelCard:
+        """The card of a spec.
+
+        Raises:
+            UsageError: no card and no scheme of that name; the sentence suggests the nearest.
+        """
+        if spec.scheme is None:
+            return _at_revision(self.registry.model(spec.id), spec.revision)
+        scheme, target = spec.scheme
+        schemes = {name: value for family in self.plugins.families.values() for name, value in family.value.schemes.items()}
+        if scheme not in schemes:
+            known = ", ".join(f"{name}:" for name in sorted(schemes)) or "none"
+            raise UsageError(f"{spec.id!r}: no plugin reads {scheme}: specs; the schemes are {known}")
+        card: ModelCard = import_object(schemes[scheme])(target, spec.revision, spec.options)
+        return card
+
+    def resolve(self, text: str, *, device: str = "cpu", dtype: str = "float32", offline: bool = False) -> MapRecipe:
+        """Resolve a map spec: find the card, check the options, fetch and verify the weights.
+
+        Args:
+            text: the spec.
+            device: torch device string.
+            dtype: one of ``DTYPES``; the precision of the network.
+            offline: use only what is on disk.
+
+        Raises:
+            UsageError: unknown id or option, or a value out of range.
+            PluginError: the family's plugin is missing or broken.
+            UnavailableError, IntegrityError: from fetching the weights.
+        """
+        if dtype not in DTYPES:
+            raise UsageError(f"unknown dtype {dtype!r}; expected one of {', '.join(DTYPES)}")
+        spec = MapSpec.parse(text)
+        card = self.card(spec)
+        registered = self.plugins.family(card.family)
+        family: Family = registered.value
+        own, rest = _split_options(spec.options, family)
+        options = _resolve_options(card, family, own)
+        sampler = _resolve_sampler(card, family, rest, text)
+        files, digests = _fetch_all(card.weights, card, offline)
+        digests |= _content_digests(family.options, options)
+        return MapRecipe(
+            text, card, options, sampler, files, digests, device, dtype, family.output_version,
+            registered.plugin.provenance(),
+        )  # fmt: skip
+
+
+@cache
+def default_zoo() -> Zoo:
+    """The zoo of this environment, read once in a process."""
+    return Zoo()
+
+
+def resolve(spec: str, *, device: str = "cpu", dtype: str = "float32", offline: bool = False) -> MapRecipe:
+    """``Zoo.resolve`` in the default zoo."""
+    return default_zoo().resolve(spec, device=device, dtype=dtype, offline=offline)
+
+
+def load(spec: str, *, device: str = "cpu", dtype: str = "float32", offline: bool = False) -> NoiseToImageMap:
+    """The map a spec names, ready to be called.
+
+    >>> noise = NoiseBank(seed=0).noise(range(4), (3, 32, 32))
+    >>> images = load("tiny-edm")(noise)  # (4, 3, 32, 32) float32 in [-1, 1]
+    """
+    return resolve(spec, device=device, dtype=dtype, offline=offline).load()
+
+
+# --- small parts ---------------------------------------------------------------------------------------------------
+
+
+def _at_revision(card: ModelCard, revision: str | None) -> ModelCard:
+    """The card with the first of its Hub repositories, which is the model itself, at another revision.
+
+    Raises:
+        UsageError: none of its files comes from the Hub.
+    """
+    if revision is None:
+        return card
+    found = next((source for source in card.weights if isinstance(source, HubSource)), None)
+    if found is None:
+        raise UsageError(f"{card.id}@{revision}: no file of {card.id} comes from the Hub, so it has no revisions")
+    moved = replace(found, revision=revision, sha256={}, bytes=UNKNOWN)
+    return replace(card, weights=tuple(moved if source is found else source for source in card.weights))
+
+
+def _split_options(given: Mapping[str, str], family: Family) -> tuple[dict[str, str], dict[str, str]]:
+    own = {name: value for name, value in given.items() if name in family.options}
+    return own, {name: value for name, value in given.items() if name not in own}
+
+
+def _resolve_options(card: ModelCard, family: Family, given: Mapping[str, str]) -> dict[str, Any]:
+    unknown = set(card.options) - set(family.options)
+    if unknown:
+        raise UsageError(f"the card of {card.id} sets {_names(unknown)}, which the family {family.name!r} does not have")
+    resolved = {name: card.options.get(name, option.default) for name, option in family.options.items()}
+    return resolved | {name: family.options[name].parse(name, text) for name, text in given.items()}
+
+
+def _resolve_sampler(card: ModelCard, family: Family, given: Mapping[str, str], spec: str) -> dict[str, Any]:
+    """Name and options of the sampler after option > card > default."""
+    if not family.denoiser:
+        if given:
+            name = next(iter(given))
+            raise UsageError(f"{spec}: {card.id} has no option {name!r}; {_options_sentence(family, ())}")
+        return {}
+    from reprozoo.samplers import sampler_options
+
+    name = given.get("sampler", card.sampler["name"])
+    options = sampler_options(name)
+    chosen: dict[str, Any] = {}
+    for option, text in given.items():
+        if option == "sampler":
+            continue
+        if option not in options:
+            raise UsageError(
+                f"{spec}: {card.id} with sampler {name} has no option {option!r}"
+                f"{did_you_mean(option, [*options, *family.options, 'sampler'])}; {_options_sentence(family, options)}"
+            )
+        chosen[option] = Option(options[option].kind, "").parse(option, text)
+    settings = {"name": name, **_card_defaults(card, name, chosen), **chosen}
+    config: dict[str, Any] = _kernel_and_sampler(card, settings)[1].config()
+    return config
+
+
+def _card_defaults(card: ModelCard, name: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """What the card says and the choice leaves standing: another sampler, or another spacing, has its own defaults."""
+    from reprozoo.samplers import SPACING_OPTIONS
+
+    if name != card.sampler["name"]:
+        return {}
+    spacing = chosen.get("spacing")
+    tied = {option for options in SPACING_OPTIONS.values() for option in options}
+    dropped = tied - set(SPACING_OPTIONS.get(spacing, ())) if spacing else set()
+    return {option: value for option, value in card.sampler.items() if option != "name" and option not in dropped}
+
+
+def _kernel_and_sampler(card: ModelCard, sampler: Mapping[str, Any]) -> tuple[Any, Any]:
+    if not sampler:
+        return None, None
+    from reprozoo.kernels import kernel_from_config
+    from reprozoo.samplers import make_sampler
+
+    kernel = kernel_from_config(dict(card.kernel))
+    options = dict(sampler)
+    return kernel, make_sampler(options.pop("name"), kernel, **options)
+
+
+def _fetch_all(
+    sources: Iterable[WeightsSource], card: ModelCard, offline: bool
+) -> tuple[dict[str, Path], dict[str, str]]:
+    from reprozoo.weights import fetch
+
+    files, digests = {}, {}
+    for source in sources:
+        fetched = fetch(source, card_dir=card.home, offline=offline)
+        files[source.name], digests[source.name] = fetched.path, fetched.sha256
+    return files, digests
+
+
+def _content_digests(known: Mapping[str, Option], options: Mapping[str, Any]) -> dict[str, str]:
+    """Digests of what file and data-set options name, so that changed content is another map."""
+    digests = {}
+    for name, option in known.items():
+        if option.kind == "file" and options.get(name):
+            from reprozoo.weights import content_digest
+
+            digests[name] = content_digest(Path(options[name]))
+        elif option.kind == "dataset" and options.get(name):
+            from reprozoo.datasets import dataset_digest
+
+            digests[name] = dataset_digest(options[name])
+    return digests
+
+
+def _check_shapes(recipe: MapRecipe, loaded: NoiseToImageMap) -> None:
+    for what in ("noise_shape", "image_shape"):
+        promised, came = tuple(getattr(recipe, what)), tuple(getattr(loaded, what))
+        if promised != came:
+            raise ContractError(f"the card of {recipe.spec} says {what} {promised}, the loaded map has {came}")
+
+
+def _options_sentence(family: Family, sampler_names: Iterable[str]) -> str:
+    names = [*family.options, *(["sampler"] if family.denoiser else []), *sampler_names]
+    return f"it has: {', '.join(names)}" if names else "it has no options"
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(repr(name) for name in sorted(names))
+
+
+def _jsonable(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,178 @@
+"""Map specs resolve to recipes; recipes say everything that can change an image."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reprozoo.errors import ContractError, PluginError, UsageError
+from reprozoo.zoo import MapRecipe, MapSpec, resolve
+
+
+@pytest.mark.parametrize(
+    ("text", "parsed"),
+    [
+        ("edmv1", MapSpec("edmv1")),
+        ("sd-v1-4@b95be7d", MapSpec("sd-v1-4", "b95be7d")),
+        ("edmv1+steps=50+sampler=heun", MapSpec("edmv1", None, {"steps": "50", "sampler": "heun"})),
+        ("hf:owner/repo@abc+dtype=x", MapSpec("hf:owner/repo", "abc", {"dtype": "x"})),
+        ("samples:./a@b/c", MapSpec("samples:./a@b/c")),
+    ],
+)
+def test_specs_parse(text: str, parsed: MapSpec) -> None:
+    assert MapSpec.parse(text) == parsed
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "names no model"),
+        ("+steps=3", "names no model"),
+        ("theory-gaussian+steps", r"expected \+option=value, got \+steps"),
+        ("theory-gaussian+steps=5+steps=6", "gives the option 'steps' twice"),
+        ("theory-gausian", "did you mean 'theory-gaussian'"),
+        ("theory-gaussian+stepz=5", "has no option 'stepz' .did you mean 'steps'"),
+        ("theory-gaussian+order=3", "with sampler heun has no option 'order'"),
+        ("theory-gaussian+steps=0", "expected steps to be at least 1"),
+        ("theory-gaussian+steps=five", "steps=five: expected a whole number"),
+        ("theory-gaussian+sampler=hun", "unknown sampler 'hun' .did you mean 'heun'"),
+        ("theory-gaussian+flow=upwards", "flow=upwards: expected one of closed-form, sampler"),
+        ("nowhere:x", "no plugin reads nowhere: specs"),
+    ],
+)
+def test_bad_specs_get_a_sentence(text: str, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        resolve(text)
+
+
+def test_unknown_dtype_is_refused() -> None:
+    with pytest.raises(UsageError, match="unknown dtype 'int8'; expected one of float32, float16, bfloat16"):
+        resolve("theory-gaussian", dtype="int8")
+
+
+def test_option_over_card_over_default() -> None:
+    card = resolve("theory-gaussian")
+    assert card.sampler["steps"] == 18  # the card's
+    assert card.sampler["rho"] == 7.0  # the sampler's default
+    assert card.options["flow"] == "closed-form"  # the family's default
+    chosen = resolve("theory-gaussian+steps=5+flow=sampler")
+    assert (chosen.sampler["steps"], chosen.options["flow"]) == (5, "sampler")
+
+
+def test_another_sampler_starts_from_its_own_defaults() -> None:
+    recipe = resolve("theory-gaussian+sampler=dpm-solver")
+    assert recipe.sampler["name"] == "dpm-solver"
+    assert "rho" not in recipe.sampler or recipe.sampler["spacing"] == "karras"
+
+
+def test_another_spacing_drops_what_the_card_says_of_its_own() -> None:
+    """tiny-edm's card sets rho, which only the Karras spacing has."""
+    recipe = resolve("theory-gaussian+spacing=logsnr+steps=7")
+    assert (recipe.sampler["spacing"], recipe.sampler["steps"]) == ("logsnr", 7)
+    assert "rho" not in recipe.sampler
+
+
+CHANGES: dict[str, Callable[[MapRecipe], MapRecipe]] = {
+    "options": lambda r: dataclasses.replace(r, options={"flow": "sampler"}),
+    "sampler": lambda r: dataclasses.replace(r, sampler={**r.sampler, "steps": 19}),
+    "digests": lambda r: dataclasses.replace(r, digests={"statistics": "0" * 64}),
+    "dtype": lambda r: dataclasses.replace(r, dtype="bfloat16"),
+    "device": lambda r: dataclasses.replace(r, device="cuda"),
+    "output_version": lambda r: dataclasses.replace(r, output_version=2),
+    "network": lambda r: dataclasses.replace(r, card=dataclasses.replace(r.card, network={"width": 1})),
+    "kernel": lambda r: dataclasses.replace(r, card=dataclasses.replace(r.card, kernel={"name": "vp"})),
+    "family": lambda r: dataclasses.replace(r, card=dataclasses.replace(r.card, family="edm")),
+    "image_shape": lambda r: dataclasses.replace(r, card=dataclasses.replace(r.card, image_shape=(3, 8, 8))),
+    "noise_shape": lambda r: dataclasses.replace(r, card=dataclasses.replace(r.card, noise_shape=(3, 8, 8))),
+    "num_classes": lambda r: dataclasses.replace(r, card=dataclasses.replace(r.card, num_classes=10)),
+}
+
+
+@pytest.mark.parametrize("field", CHANGES)
+def test_everything_that_can_change_an_image_changes_the_identity(field: str) -> None:
+    recipe = resolve("theory-gaussian")
+    changed = CHANGES[field](recipe).identity()
+    assert changed != recipe.identity()
+    assert changed[field] != recipe.identity()[field]
+
+
+def test_what_cannot_change_an_image_does_not() -> None:
+    recipe = resolve("theory-gaussian")
+    moved = dataclasses.replace(recipe, files={"statistics": Path("/elsewhere")}, device="cpu:0", spec="other")
+    retitled = dataclasses.replace(recipe, card=dataclasses.replace(recipe.card, title="another title"))
+    assert moved.identity() == retitled.identity() == recipe.identity()
+
+
+def test_class_labels_are_checked_before_anything_is_loaded() -> None:
+    from reprozoo.maps import Condition
+
+    plain = resolve("theory-gaussian")
+    plain.check_conditions([])
+    plain.check_conditions([Condition(prompt="the map itself refuses this")])
+    with pytest.raises(UsageError, match="theory-gaussian would ignore the class label"):
+        plain.check_conditions([Condition(class_label=1)])
+    classes = dataclasses.replace(plain, card=dataclasses.replace(plain.card, num_classes=10))
+    classes.check_conditions([Condition(class_label=9)])
+    with pytest.raises(UsageError, match="needs a class label"):
+        classes.check_conditions([])
+    with pytest.raises(UsageError, match="class label 10 is out of range"):
+        classes.check_conditions([Condition(class_label=10)])
+
+
+def test_alias_is_the_same_map() -> None:
+    assert resolve("gaussian-cifar10").identity() == resolve("theory-gaussian").identity()
+
+
+def test_recipes_survive_a_process_boundary() -> None:
+    recipe = resolve("theory-gaussian+steps=5")
+    assert pickle.loads(pickle.dumps(recipe)).identity() == recipe.identity()
+
+
+def test_shapes_other_than_the_card_says_are_an_error() -> None:
+    recipe = resolve("theory-mog+components=2+rank=3")
+    wrong = dataclasses.replace(recipe, card=dataclasses.replace(recipe.card, noise_shape=(7,)))
+    assert recipe.load().noise_shape == (3, 32, 32)
+    with pytest.raises(ContractError, match="image_shape|noise_shape"):
+        _with_noise_shape_of_loader(wrong).load()
+
+
+def _with_noise_shape_of_loader(recipe: MapRecipe) -> MapRecipe:
+    """The same recipe for a family whose loader does not look at the card's shapes."""
+    return dataclasses.replace(recipe, card=dataclasses.replace(recipe.card, family="test-fixed-shape"))
+
+
+@pytest.fixture(autouse=True)
+def fixed_shape_family(monkeypatch: pytest.MonkeyPatch) -> None:
+    from reprozoo.plugins import Family, PluginRecord, Registered, installed_plugins
+
+    record = PluginRecord("tests", "tests", "tests", "0")
+    families = {
+        "test-fixed-shape": Family("test-fixed-shape", "a toy", "tests.test_zoo:load_toy"),
+        "test-raises": Family("test-raises", "a toy that cannot be loaded", "tests.test_zoo:load_nothing"),
+    }
+    for name, family in families.items():
+        monkeypatch.setitem(installed_plugins().families, name, Registered(family, record))
+
+
+def load_toy(context: object) -> object:
+    from tests.toys import Toy
+
+    return Toy()
+
+
+def load_nothing(context: object) -> object:
+    raise KeyError("weights")
+
+
+def test_a_loader_that_raises_is_named() -> None:
+    recipe = resolve("theory-mog")
+    broken = dataclasses.replace(recipe, card=dataclasses.replace(recipe.card, family="test-raises"))
+    with pytest.raises(ContractError, match="the family 'test-raises' could not load theory-mog: KeyError: 'weights'"):
+        broken.load()
+    missing = dataclasses.replace(recipe, card=dataclasses.replace(recipe.card, family="not-there"))
+    with pytest.raises(PluginError, match="no plugin provides the family 'not-there'"):
+        missing.load()
