@@ -1,0 +1,13 @@
+"""The engine: noise → map → store → descriptor → metrics → result.
+
+Each model is sampled once, shard by shard into the store, and images stream from there; what is held in memory is one
+feature vector per image and a few numbers per noise and pair. Nothing is printed: progress goes to a callback.
+"""
+
+from reprozoo.engine.compare import compare
+from reprozoo.engine.folders import score
+from reprozoo.engine.generalize import generalize
+from reprozoo.engine.progress import Progress, ProgressEvent
+from reprozoo.engine.setup import default_batch_size, resolve_device
+
+__all__ = ["Progress", "ProgressEvent", "compare", "default_batch_size", "generalize", "resolve_device", "score"]

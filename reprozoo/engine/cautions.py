@@ -1,0 +1,82 @@
+"""What a reader must know before believing the scores, and the one thing that makes them not worth computing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+from reprozoo.engine.sampling import Subject
+from reprozoo.errors import IntegrityError
+from reprozoo.results import ModelRun, PairScores
+
+HIGH_SHUFFLED_RP = 0.05
+FEW_SAMPLES = 100
+
+
+def check_canary(subjects: Sequence[Subject], digests: Sequence[str]) -> None:
+    """Refuse models whose weights differ and whose images do not: one of them was not run.
+
+    Args:
+        digests: of the images of each subject.
+
+    Raises:
+        IntegrityError: "the same weights twice?"
+    """
+    for (a, first), (b, second) in combinations(zip(subjects, digests, strict=True), 2):
+        if first == second and a.weights and b.weights and a.weights != b.weights:
+            raise IntegrityError(
+                f"{a.label} and {b.label} have different weights and made bit-identical images: "
+                "the same weights twice? One of them was not run. Look at the loader of its family and at the files on "
+                "its card, remove the images with `reprozoo cache prune`, and compare again"
+            )
+
+
+def cautions_about_models(subjects: Sequence[Subject], digests: Sequence[str]) -> list[str]:
+    """Sentences about models that are the same in disguise, or that ran short of memory."""
+    said = []
+    for (a, first), (b, second) in combinations(zip(subjects, digests, strict=True), 2):
+        if a.images.key == b.images.key:
+            said.append(f"{a.label} and {b.label} are the same map: same weights, same options.")
+        elif a.weights and a.weights == b.weights:
+            same = "; their images are bit-identical, so what differs in their options has no effect"
+            said.append(f"{a.label} and {b.label} have the same weights{same if first == second else ''}.")
+        elif first == second:
+            said.append(f"{a.label} and {b.label} made bit-identical images.")
+    for subject in subjects:
+        run = subject.run
+        if run.smallest_batch_size < run.batch_size:
+            said.append(
+                f"Memory ran out for {run.label} at batches of {run.batch_size}: batches of down to "
+                f"{run.smallest_batch_size} were used, and images may differ in their last bit on another machine."
+            )
+    return said
+
+
+def cautions_about_scores(
+    runs: Sequence[ModelRun], pairs: Sequence[PairScores], *, count: int, threshold: float, descriptor_id: str
+) -> list[str]:
+    """Sentences about scores that mean less than they seem to."""
+    said = []
+    if count < FEW_SAMPLES:
+        said.append(f"Only {count} noises were compared: the intervals are wide; ask for 1000 or more (-n).")
+    for pair in pairs:
+        name = f"{pair.model_a} × {pair.model_b}"
+        if pair.shuffled is not None and pair.shuffled.rp.value > HIGH_SHUFFLED_RP:
+            said.append(
+                f"{name}: images of different noises count as the same in {pair.shuffled.rp.value:.1%} of cases, so "
+                f"{descriptor_id} above {threshold:g} says little about these images."
+            )
+        if pair.near_threshold:
+            what = "noise has its similarity" if pair.near_threshold == 1 else "noises have their similarity"
+            said.append(
+                f"{name}: {pair.near_threshold} {what} within 1e-5 of the threshold; another machine may put "
+                f"{'it' if pair.near_threshold == 1 else 'them'} on the other side."
+            )
+    for run in runs:
+        floor = run.noise_floor
+        if floor is not None and floor.rp.value < 1:
+            said.append(
+                f"{run.label} reproduces itself at another batch size for only {floor.rp.value:.1%} of {floor.count} "
+                "noises: differences of this size are rounding."
+            )
+    return said

@@ -1,0 +1,203 @@
+"""``generalize``: one model against its training set."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from reprozoo.datasets import ImageDataset, load_dataset
+from reprozoo.descriptors import Descriptor
+from reprozoo.engine.describing import describe_all
+from reprozoo.engine.judging import Rules, make_rules
+from reprozoo.engine.pixels import pass_over_pixels
+from reprozoo.engine.progress import Meter, Progress
+from reprozoo.engine.provenance import provenance, settings
+from reprozoo.engine.sampling import ArrayRows, ImageRows, Subject, image_loader, sample_models
+from reprozoo.engine.scoring import SIMILARITY_EDGES, distribution, proportion
+from reprozoo.engine.setup import check_models, descriptor_of, make_setup, zoo_or_default
+from reprozoo.errors import UsageError
+from reprozoo.executors import Executor
+from reprozoo.maps import Condition
+from reprozoo.metrics import above, memorized, nearest, pixel_neighbours
+from reprozoo.noise import NoiseSource
+from reprozoo.results import Distribution, Generalization, ImageLoader, Neighbour, Proportion
+from reprozoo.store import Store
+
+RATIO_EDGES = tuple(i / 40 for i in range(41))
+BLOCK_ROWS = 256
+TRAIN_SUBSET = 1000
+FEW_SAMPLES = 100
+UNUSED_MAE_THRESHOLD = 15.0
+
+
+def generalize(
+    spec: str,
+    dataset: str | Path | None = None,
+    *,
+    split: str | None = None,
+    num_samples: int = 1000,
+    seed: int = 0,
+    noise: NoiseSource | str | Path | None = None,
+    conditions: Condition | Sequence[Condition] = (),
+    descriptor: str | Descriptor = "sscd",
+    threshold: float | None = None,
+    device: str = "auto",
+    dtype: str = "float32",
+    batch_size: int | None = None,
+    threads: int | None = None,
+    offline: bool = False,
+    zoo: Any = None,
+    store: Store | None = None,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> Generalization:
+    """Find the training image nearest to each image of a model, by descriptor and by pixels.
+
+    Args:
+        spec: map spec.
+        dataset: name, folder or file; by default the training data that the model's card names.
+        split: of the data set; "train" by default.
+        num_samples, seed, noise, conditions, descriptor, threshold, device, dtype, batch_size, threads, offline, zoo,
+            store, executor, progress: as in ``compare``.
+
+    Returns:
+        GL score, memorization ratio and neighbours; ``Generalization.images`` reads images of the model and of "train".
+
+    Raises:
+        UsageError: the card does not say what the model was trained on, or a value is out of range.
+        UnavailableError, IntegrityError, PartialError, PluginError, ContractError: as in ``compare``.
+    """
+    started = time.perf_counter()
+    setup = make_setup(
+        num_samples=num_samples, seed=seed, noise=noise, conditions=conditions, device=device, batch_size=batch_size,
+        store=store, executor=executor, progress=progress,
+    )  # fmt: skip
+    zoo = zoo_or_default(zoo)
+    recipe = zoo.resolve(spec, device=setup.device, dtype=dtype, offline=offline)
+    check_models([recipe], setup)
+    rules = make_rules(descriptor_of(descriptor, zoo, offline, threads), threshold, UNUSED_MAE_THRESHOLD)
+    name = dataset if dataset is not None else _training_data(recipe.describe())
+    train = load_dataset(name, split, registry=getattr(zoo, "registry", None), offline=offline)
+    (subject,) = sample_models([recipe], [recipe.display_id], setup, repeats=[0])
+    digests = pass_over_pixels([subject.images], setup.indices, [], shift=None).digests
+    run = replace(subject.run, images_sha256=digests[0])
+    found = _search(subject, train, setup.indices, rules, setup.store, progress)
+    return Generalization(
+        model=run,
+        **vars(found),
+        train_count=len(train),
+        dataset={"id": str(name), "name": train.name, "count": len(train), "images_sha256": train.digest},
+        settings=settings(
+            [spec], setup, rules, seed=seed, noise=noise, descriptor=descriptor, dtype=dtype, dataset=str(name),
+            split=split,
+        ),
+        score_names={
+            "gl": f"gl[{rules.descriptor.id}, >{rules.threshold:g}]",
+            "memorization": "memorization[l2 nearest/second < 1/3]",
+        },
+        warnings=_warnings(found, len(setup.indices), run.image_shape, train),
+        image_loader=_loader(subject, train),
+        **provenance(setup, recipe.noise_shape, rules, [run], started=started),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the search found; fields as in ``Generalization``."""
+
+    gl: Proportion
+    memorization: Proportion | None
+    similarity: Distribution
+    distance_ratio: Distribution | None
+    train: Distribution | None
+    neighbours: list[Neighbour]
+
+
+def _search(
+    subject: Subject, train: ImageDataset, indices: Sequence[int], rules: Rules, store: Store, progress: Progress | None
+) -> _Found:
+    train_rows = ArrayRows(train.images_u8, f"data set {list(train.images_u8.shape)} {train.digest}")
+    wanted: list[tuple[str, ImageRows, Sequence[int]]] = [
+        (subject.label, subject.images, indices),
+        (train.name, train_rows, range(len(train))),
+    ]
+    features, train_features = describe_all(wanted, rules.descriptor, store, progress)
+    best = nearest(features, train_features)
+    values, places = best.similarity[:, 0], best.index[:, 0]
+    ratios, copies = _pixel_search(subject.images, train, indices, progress)
+    return _Found(
+        gl=proportion(~above(values, rules.threshold)),
+        memorization=proportion(copies) if copies is not None else None,
+        similarity=distribution(values, SIMILARITY_EDGES),
+        distance_ratio=distribution(ratios, RATIO_EDGES) if ratios is not None else None,
+        train=_within(train_features),
+        neighbours=[
+            Neighbour(int(index), int(place), float(value))
+            for index, place, value in zip(indices, places, values, strict=True)
+        ],
+    )
+
+
+def _pixel_search(
+    images: ImageRows, train: ImageDataset, indices: Sequence[int], progress: Progress | None
+) -> tuple[Tensor | None, Tensor | None]:
+    """Distance ratios and which images are memorized; None where pixels cannot be compared."""
+    if len(train) < 2 or images.rows(indices[:1]).shape[1:] != train.images_u8.shape[1:]:
+        return None, None
+    ratios, copies = [], []
+    train_images = torch.from_numpy(train.images_u8)
+    meter = Meter(progress, "scoring", len(indices))
+    for start in range(0, len(indices), BLOCK_ROWS):
+        block = indices[start : start + BLOCK_ROWS]
+        found = pixel_neighbours(torch.from_numpy(images.rows(block)), train_images)
+        ratios.append(found.ratio)
+        copies.append(memorized(found))
+        meter.add(len(block))
+    return torch.cat(ratios), torch.cat(copies)
+
+
+def _within(train_features: Tensor) -> Distribution | None:
+    """Similarity of some training images to the nearest other one: what is usual within the set."""
+    if len(train_features) < 2:
+        return None
+    chosen = torch.linspace(0, len(train_features) - 1, min(TRAIN_SUBSET, len(train_features))).round().long()
+    found = nearest(train_features[chosen], train_features, k=2)
+    own = found.index[:, 0] == chosen
+    return distribution(torch.where(own, found.similarity[:, 1], found.similarity[:, 0]), SIMILARITY_EDGES)
+
+
+def _warnings(found: _Found, count: int, image_shape: Sequence[int], train: ImageDataset) -> list[str]:
+    said = []
+    if count < FEW_SAMPLES:
+        said.append(f"Only {count} noises were sampled: the intervals are wide; ask for 1000 or more (-n).")
+    if found.memorization is None:
+        size = "×".join(map(str, train.images_u8.shape[1:]))
+        said.append(
+            f"No pixel distances: the images are {'×'.join(map(str, image_shape))} and the training images {size}."
+        )
+    return said
+
+
+def _training_data(description: dict[str, Any]) -> str:
+    dataset = description.get("card", {}).get("training", {}).get("dataset", "unknown")
+    if dataset == "unknown":
+        raise UsageError(
+            f"the card of {description.get('spec', 'this model')} does not say what it was trained on; "
+            "name the data set: --data NAME, or a folder or file of images"
+        )
+    return str(dataset)
+
+
+def _loader(subject: Subject, train: ImageDataset) -> ImageLoader:
+    of_model = image_loader([subject])
+
+    def load(label: str, indices: Sequence[int]) -> Any:
+        return train.images_u8[list(indices)] if label == "train" else of_model(label, indices)
+
+    return load

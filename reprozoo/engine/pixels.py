@@ -1,0 +1,75 @@
+"""One pass over the images of all models: what they are, and how far each pair is apart, pixel by pixel."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from reprozoo.engine.progress import Meter, Progress
+from reprozoo.engine.sampling import ImageRows
+from reprozoo.metrics import mean_absolute_errors
+from reprozoo.store import SHARD_ROWS
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class PixelPass:
+    """What the pass found.
+
+    Attributes:
+        digests: per model, sha256 of its images in the order of the noises.
+        errors: per pair, (n,) float64 mean absolute errors in 1/255.
+        shuffled: the same on mismatched noises; empty for a single noise.
+    """
+
+    digests: list[str]
+    errors: dict[Pair, Tensor]
+    shuffled: dict[Pair, Tensor]
+
+
+def pass_over_pixels(
+    images: Sequence[ImageRows],
+    indices: Sequence[int],
+    pairs: Sequence[Pair],
+    *,
+    shift: int | None,
+    progress: Progress | None = None,
+) -> PixelPass:
+    """Read every image block by block, in memory that does not grow with the number of noises.
+
+    Args:
+        pairs: positions in ``images``.
+        shift: noise i of the first is also paired with noise (i + shift) mod n of the second; None for no such pairs.
+    """
+    count = len(indices)
+    digests = [hashlib.sha256() for _ in images]
+    errors = {pair: torch.empty(count, dtype=torch.float64) for pair in pairs}
+    shuffled = {pair: torch.empty(count, dtype=torch.float64) for pair in pairs if shift is not None}
+    seconds = sorted({b for _, b in pairs})
+    meter = Meter(progress, "scoring", count)
+    for start in range(0, count, SHARD_ROWS):
+        places = range(start, min(start + SHARD_ROWS, count))
+        block = [_read(rows, [indices[i] for i in places]) for rows in images]
+        for digest, pixels in zip(digests, block, strict=True):
+            digest.update(np.ascontiguousarray(pixels.numpy()).data)
+        for a, b in pairs:
+            errors[a, b][places.start : places.stop] = mean_absolute_errors(block[a], block[b])
+        if shift is not None:
+            others = [indices[(i + shift) % count] for i in places]
+            shifted = {b: _read(images[b], others) for b in seconds}
+            for a, b in pairs:
+                shuffled[a, b][places.start : places.stop] = mean_absolute_errors(block[a], shifted[b])
+        meter.add(len(places))
+    return PixelPass([digest.hexdigest() for digest in digests], errors, shuffled)
+
+
+def _read(images: ImageRows, indices: Sequence[int]) -> Tensor:
+    rows: NDArray[np.uint8] = images.rows(indices)
+    return torch.from_numpy(rows)

@@ -1,0 +1,123 @@
+"""Where a result comes from: what was asked for, noise, descriptor, versions, plugins."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import reprozoo
+from reprozoo.descriptors import Descriptor
+from reprozoo.engine.judging import Rules
+from reprozoo.engine.setup import Setup
+from reprozoo.noise import NoiseSource
+from reprozoo.results import ModelRun
+from reprozoo.store import runs_of
+
+PACKAGES = ("torch", "numpy", "onnxruntime", "safetensors")
+
+
+def settings(
+    specs: Sequence[str],
+    setup: Setup,
+    rules: Rules,
+    *,
+    seed: int,
+    noise: NoiseSource | str | Path | None,
+    descriptor: str | Descriptor,
+    **others: Any,
+) -> dict[str, Any]:
+    """What was asked for, resolved where the request left it open."""
+    return {
+        "specs": list(specs),
+        "num_samples": len(setup.indices),
+        "seed": seed if noise is None else None,
+        "noise_file": str(noise) if isinstance(noise, (str, Path)) else None,
+        "class_label": setup.conditions[0].class_label if len(setup.conditions) == 1 else None,
+        "descriptor": descriptor if isinstance(descriptor, str) else descriptor.id,
+        "threshold": rules.threshold,
+        "device": setup.device,
+        "batch_size": setup.batch_size,
+        **others,
+    }
+
+
+def provenance(
+    setup: Setup, noise_shape: tuple[int, ...], rules: Rules, runs: Sequence[ModelRun], *, started: float
+) -> dict[str, Any]:
+    """The fields that every result made from noise has; ``started`` is of ``time.perf_counter``."""
+    return {
+        "noise": _noise(setup, noise_shape),
+        "conditions": [condition.to_json() for condition in setup.conditions] or [{}],
+        "descriptor": descriptor_record(rules),
+        "environment": environment(setup.device),
+        "plugins": _plugins(run.description for run in runs),
+        **moment(started),
+    }
+
+
+def moment(started: float) -> dict[str, Any]:
+    """When a result was made and how long it took."""
+    return {"created": datetime.now(UTC).isoformat(timespec="seconds"), "elapsed_s": time.perf_counter() - started}
+
+
+def descriptor_record(rules: Rules) -> dict[str, Any]:
+    """The descriptor's identity, with what a reader must know of it."""
+    descriptor = rules.descriptor
+    record = {**descriptor.identity(), "id": descriptor.id, "dim": descriptor.dim, "threshold": rules.threshold}
+    return record | ({"note": descriptor.note} if descriptor.note else {})
+
+
+def environment(device: str) -> dict[str, Any]:
+    """Versions, processor and device; nothing that names a person or a host."""
+    return {
+        "reprozoo": reprozoo.__version__,
+        "python": platform.python_version(),
+        **{name: _version(name) for name in PACKAGES},
+        "platform": platform.platform(),
+        "cpu": _processor(),
+        "cpus": os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+        "device": f"{device}: {torch.cuda.get_device_name(device)}" if device.startswith("cuda") else device,
+    }
+
+
+def _noise(setup: Setup, shape: tuple[int, ...]) -> dict[str, Any]:
+    """Spec, shape and sha256 of the noise; the digest is kept in the store, because drawing all noise takes time."""
+    runs = [list(run) for run in runs_of(setup.indices)]
+    entry = setup.store.entry("noise", {"noise": setup.noise.spec(), "shape": list(shape), "indices": runs})
+    if entry.missing([0], block=1):
+        digest = setup.noise.digest(setup.indices, shape)
+        entry.put(0, np.frombuffer(bytes.fromhex(digest), np.uint8)[None])
+    entry.touch()
+    return {**setup.noise.spec(), "shape": list(shape), "sha256": entry.rows([0])[0].tobytes().hex()}
+
+
+def _plugins(descriptions: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The plugins that took part, each once, by name."""
+    plugins = [description["plugin"] for description in descriptions if description.get("plugin")]
+    return sorted({plugin["name"]: dict(plugin) for plugin in plugins}.values(), key=lambda plugin: str(plugin["name"]))
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _processor() -> str:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

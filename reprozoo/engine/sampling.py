@@ -1,0 +1,215 @@
+"""Models sampled once each, and images by name whatever they come from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reprozoo.engine.progress import Meter
+from reprozoo.engine.setup import Setup, check_room
+from reprozoo.errors import UsageError
+from reprozoo.executors import Recipe, ShardDone, ShardTask
+from reprozoo.images import ROUNDING
+from reprozoo.results import ImageLoader, ModelRun
+from reprozoo.store import SHARD_ROWS, Entry
+
+IMAGES_SCHEMA = 1
+
+
+class ImageRows(Protocol):
+    """Images by the index of their noise. ``store.Entry`` is one.
+
+    Attributes:
+        key: equal only for equal images.
+    """
+
+    key: str
+
+    def rows(self, rows: Sequence[int]) -> NDArray[np.uint8]:
+        """(len(rows), channels, height, width) uint8."""
+        ...
+
+
+class ArrayRows:
+    """Images that are in memory, row i at index i.
+
+    Args:
+        images_u8: (n, channels, height, width).
+        key: of exactly these images.
+    """
+
+    def __init__(self, images_u8: NDArray[np.uint8], key: str) -> None:
+        self.images_u8, self.key = images_u8, key
+
+    def rows(self, rows: Sequence[int]) -> NDArray[np.uint8]:
+        return self.images_u8[list(rows)]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The images of one model, or of one folder.
+
+    Attributes:
+        repeated: the same model's images at another batch size, for the noise floor; None where there are none.
+        weights: digest of the weights; None where there are none.
+    """
+
+    run: ModelRun
+    images: ImageRows
+    repeated: ImageRows | None = None
+    repeated_indices: Sequence[int] = ()
+    other_batch_size: int = 0
+    weights: str | None = None
+
+    @property
+    def label(self) -> str:
+        return self.run.label
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """One model at one batch size."""
+
+    recipe: Recipe
+    entry: Entry
+    indices: Sequence[int]
+    batch_size: int
+    missing: list[tuple[int, int]]
+
+    @property
+    def missing_count(self) -> int:
+        return sum(stop - start for start, stop in self.missing)
+
+
+def sample_models(
+    recipes: Sequence[Recipe], labels: Sequence[str], setup: Setup, *, repeats: Sequence[int]
+) -> list[Subject]:
+    """Make every image that is not in the store yet.
+
+    Args:
+        labels: one a recipe, all different.
+        repeats: how many noises each recipe runs again at another batch size; 0 for none.
+
+    Raises:
+        ReprozooError: a map failed, or the store cannot be written or is damaged; what was finished stays.
+    """
+    plan = []
+    for recipe, repeat in zip(recipes, repeats, strict=True):
+        batch_size = setup.batch_size_of(recipe)
+        wanted = [_wanted(recipe, setup, setup.indices, batch_size)]
+        if repeat:
+            wanted.append(_wanted(recipe, setup, setup.indices[:repeat], other_batch_size(batch_size)))
+        plan.append(wanted)
+    every = [wanted for model in plan for wanted in model]
+    unique = list({wanted.entry.key: wanted for wanted in every}.values())  # one spec may be given twice
+    check_room(setup, sum(wanted.missing_count * math.prod(wanted.recipe.image_shape) for wanted in unique))
+    done = _make(unique, setup)
+    return [_subject(model, label, done) for model, label in zip(plan, labels, strict=True)]
+
+
+def other_batch_size(batch_size: int) -> int:
+    """The batch size of the repetition: a third, so that 64 noises come in odd batches and one alone.
+
+    >>> other_batch_size(64), other_batch_size(2), other_batch_size(1)
+    (21, 1, 2)
+    """
+    return 2 if batch_size == 1 else max(1, batch_size // 3)
+
+
+def images_document(recipe: Recipe, setup: Setup, batch_size: int) -> dict[str, Any]:
+    """Everything that can change the images of a model in this run."""
+    return {
+        "schema": IMAGES_SCHEMA,
+        "map": recipe.identity(),
+        "noise": setup.noise.spec(),
+        "conditions": [condition.to_json() for condition in setup.conditions],
+        "rounding": ROUNDING,
+        "batch_size": batch_size,
+    }
+
+
+def _wanted(recipe: Recipe, setup: Setup, indices: Sequence[int], batch_size: int) -> _Wanted:
+    entry = setup.store.entry("images", images_document(recipe, setup, batch_size))
+    block = SHARD_ROWS * -(-batch_size // SHARD_ROWS)  # a batch never crosses two shards
+    return _Wanted(recipe, entry, indices, batch_size, entry.missing(indices, block=block))
+
+
+def _make(plan: Sequence[_Wanted], setup: Setup) -> Mapping[str, list[ShardDone]]:
+    """Run the shards that are missing; what was done, by key."""
+    meter = Meter(setup.progress, "sampling", sum(wanted.missing_count for wanted in plan))
+    done: dict[str, list[ShardDone]] = {wanted.entry.key: [] for wanted in plan}
+    for wanted in plan:
+        wanted.entry.touch()
+    for recipe in {id(wanted.recipe): wanted.recipe for wanted in plan}.values():
+        meter.label = recipe.display_id
+        own = [wanted for wanted in plan if wanted.recipe is recipe]
+        tasks = [(wanted, _task(wanted, setup, *rows)) for wanted in own for rows in wanted.missing]
+        if not tasks:
+            continue
+        keys = {id(task): wanted.entry.key for wanted, task in tasks}
+        for shard in setup.executor.run([task for _, task in tasks], on_images=meter.add):
+            done[keys[id(shard.task)]].append(shard)
+    return done
+
+
+def _task(wanted: _Wanted, setup: Setup, start: int, stop: int) -> ShardTask:
+    return ShardTask(
+        wanted.recipe, setup.noise, setup.conditions, setup.store.root, wanted.entry.document, start, stop,
+        wanted.batch_size,
+    )  # fmt: skip
+
+
+def _subject(model: Sequence[_Wanted], label: str, done: Mapping[str, list[ShardDone]]) -> Subject:
+    main, floor = model[0], model[1] if len(model) > 1 else None
+    recipe, shards = main.recipe, done[main.entry.key]
+    made = sum(shard.made for shard in shards)
+    run = ModelRun(
+        label=label,
+        spec=recipe.display_id,
+        description=recipe.describe(),
+        image_shape=list(recipe.image_shape),
+        images_key=main.entry.key,
+        images_sha256="",
+        weights_digest=recipe.weights_digest,
+        sampled=made,
+        reused=len(main.indices) - made,
+        sampling_s=sum(shard.seconds for shard in shards),
+        batch_size=main.batch_size,
+        smallest_batch_size=min([main.batch_size, *(shard.batch_size for shard in shards)]),
+    )
+    if floor is None:
+        return Subject(run, main.entry, weights=recipe.weights_digest)
+    return Subject(run, main.entry, floor.entry, floor.indices, floor.batch_size, recipe.weights_digest)
+
+
+def image_loader(subjects: Sequence[Subject]) -> ImageLoader:
+    """Images by label and noise index."""
+    by_label = {subject.label: subject.images for subject in subjects}
+
+    def load(label: str, indices: Sequence[int]) -> NDArray[np.uint8]:
+        if label not in by_label:
+            raise UsageError(f"no model {label!r} in this result; it has: {', '.join(by_label)}")
+        return by_label[label].rows(indices)
+
+    return load
+
+
+def labels_of(specs: Sequence[str]) -> list[str]:
+    """The specs, numbered where one is given more than once.
+
+    >>> labels_of(["a", "b", "a"])
+    ['a', 'b', 'a #2']
+    """
+    labels: list[str] = []
+    for spec in specs:
+        label, count = spec, 1
+        while label in labels:
+            count += 1
+            label = f"{spec} #{count}"
+        labels.append(label)
+    return labels

@@ -1,0 +1,44 @@
+"""What a run found, as plain frozen records: numbers with their counts, and where they came from.
+
+Records hold no tensor, no model and no open file, so reports, the command line and tests need nothing else. ``to_json``
+of ``Comparison`` and ``Generalization`` gives one JSON document with a schema version; the values of single noises
+(``similarities``, ``mean_absolute_errors``) stay outside it, in ``pairs.csv``.
+
+Pixel differences are in units of 1/255, whatever the image.
+"""
+
+from reprozoo.results.comparison import Comparison, with_arrays
+from reprozoo.results.generalization import Generalization, Neighbour
+from reprozoo.results.records import (
+    Baseline,
+    Curve,
+    Distribution,
+    ImageLoader,
+    ModelRun,
+    NoiseFloor,
+    PairedTest,
+    PairScores,
+    Proportion,
+    ShuffledScores,
+    Values,
+)
+from reprozoo.results.serial import SCHEMA_VERSION
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Baseline",
+    "Comparison",
+    "Curve",
+    "Distribution",
+    "Generalization",
+    "ImageLoader",
+    "ModelRun",
+    "Neighbour",
+    "NoiseFloor",
+    "PairScores",
+    "PairedTest",
+    "Proportion",
+    "ShuffledScores",
+    "Values",
+    "with_arrays",
+]

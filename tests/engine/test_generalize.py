@@ -1,0 +1,67 @@
+"""One model against its training set."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reprozoo.engine import ProgressEvent, generalize
+from reprozoo.errors import UsageError
+from reprozoo.results import Generalization
+from reprozoo.store import Store
+from tests.fakes import logged, run, some_images, two
+
+
+def data_set(tmp_path: Path, images: Any) -> Path:
+    np.savez(tmp_path / "train.npz", images=images)
+    return tmp_path / "train.npz"
+
+
+def test_a_generator_that_copies_has_gl_0_and_is_memorized(store: Store, tmp_path: Path) -> None:
+    made = run(two(), store).images("a", range(70))
+    train = data_set(tmp_path, np.concatenate([some_images(30), made[::-1]]))
+    options: dict[str, Any] = {"zoo": two(), "store": store, "num_samples": 70, "descriptor": "pixels", "device": "cpu"}
+    result = generalize("a", train, **options)
+    assert (result.gl.value, result.train_count) == (0.0, 100)
+    assert result.memorization is not None
+    assert result.memorization.value == 1.0
+    assert [n.train_index for n in result.neighbours] == [30 + 69 - i for i in range(70)]
+    assert np.array_equal(result.images("train", [30]), made[69:])
+    assert Generalization.from_json(json.loads(json.dumps(result.to_json()))) == result
+
+
+def test_a_generator_of_new_images_has_gl_1(store: Store, tmp_path: Path, log: Path) -> None:
+    options: dict[str, Any] = {
+        "zoo": two(log),
+        "store": store,
+        "num_samples": 70,
+        "descriptor": "pixels",
+        "device": "cpu",
+    }
+    result = generalize("a", data_set(tmp_path, some_images(50)), **options)
+    assert result.gl.value == 1.0
+    assert result.memorization is not None
+    assert result.memorization.value == 0.0
+    assert result.train is not None
+    assert result.train.quantiles["1"] < 0.5
+    made = logged(log)
+    events: list[ProgressEvent] = []
+    generalize("a", tmp_path / "train.npz", **options, progress=events.append)
+    assert logged(log) == made
+    assert {event.stage for event in events} == {"scoring"}  # the training features are kept too
+
+
+def test_images_of_another_size_than_the_data_have_no_pixel_distance(store: Store, tmp_path: Path) -> None:
+    train = data_set(tmp_path, some_images(20, shape=(3, 4, 4)))
+    result = generalize("a", train, zoo=two(), store=store, num_samples=8, descriptor="pixels", device="cpu")
+    assert result.memorization is None
+    assert any("No pixel distances" in warning for warning in result.warnings)
+
+
+def test_a_card_that_does_not_name_its_data_is_a_sentence(store: Store) -> None:
+    with pytest.raises(UsageError, match="does not say what it was trained on"):
+        generalize("a", zoo=two(), store=store, num_samples=8, descriptor="pixels", device="cpu")

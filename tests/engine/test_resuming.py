@@ -1,0 +1,130 @@
+"""The same bits whatever happened: kills, interrupts, full disks, damage, two processes at once."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing.context
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from reprozoo.engine import ProgressEvent
+from reprozoo.errors import IntegrityError, PartialError
+from reprozoo.store import Store
+from reprozoo.store import files as store_files
+from tests.fakes import SLOW_SAMPLES, logged, run, slow_compare, snapshot, two
+
+
+@pytest.fixture(scope="module")
+def forks() -> multiprocessing.context.ForkServerContext:
+    """Processes that have everything imported already, so that a test can afford to kill many."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.fakes"])
+    return context
+
+
+def finished(store: Path) -> int:
+    """Images in finished shards."""
+    spans = [path.stem.split("-") for path in store.glob("images/*/*/*-*.json")]
+    return sum(int(stop) - int(start) for start, stop in spans)
+
+
+def test_killed_at_random_moments_it_ends_with_the_bits_of_an_undisturbed_run(
+    tmp_path: Path, forks: multiprocessing.context.ForkServerContext
+) -> None:
+    log, store = tmp_path / "log", tmp_path / "store"
+    chance = random.Random(0)
+    kills, wasted = 0, 0
+    for _ in range(10):
+        before, made = finished(store), logged(log)
+        process = forks.Process(target=slow_compare, args=(log, store))
+        process.start()
+        while process.is_alive() and logged(log) == made:  # until it is at work; then any moment is as likely
+            time.sleep(0.001)
+        time.sleep(chance.uniform(0.0, 0.12))
+        process.kill()
+        process.join()
+        assert process.exitcode in (-signal.SIGKILL, 0)
+        kills += process.exitcode != 0
+        lost = (logged(log) - made) - (finished(store) - before)
+        assert 0 <= lost <= 64  # a kill costs at most the shard it hits
+        wasted += lost
+    slow_compare(log, store)
+    slow_compare(tmp_path / "log0", tmp_path / "undisturbed")
+    assert kills >= 5
+    assert wasted > 0
+    assert snapshot(store) == snapshot(tmp_path / "undisturbed")
+    assert list(Store(store).verify()) == []
+    assert logged(log) == 2 * SLOW_SAMPLES + wasted  # what was finished was never made again
+
+
+def test_two_processes_share_a_store_and_the_work(
+    tmp_path: Path, forks: multiprocessing.context.ForkServerContext
+) -> None:
+    arguments = (tmp_path / "log", tmp_path / "store")
+    processes = [forks.Process(target=slow_compare, args=arguments) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert logged(tmp_path / "log") == 2 * SLOW_SAMPLES
+    assert not list((tmp_path / "store").rglob("*.lease"))
+
+
+def test_an_interrupt_loses_nothing_that_was_finished(store: Store, log: Path) -> None:
+    def stop_at_half(event: ProgressEvent) -> None:
+        if event.stage == "sampling" and event.done >= 200:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(two(log), store, num_samples=160, batch_size=8, progress=stop_at_half)
+    assert finished(store.root) == 160
+    assert not list(store.root.rglob("*.lease"))
+    made = logged(log)
+    run(two(log), store, num_samples=160, batch_size=8)
+    assert logged(log) - made == 320 - 160
+
+
+def test_a_full_disk_is_a_sentence_and_a_second_run_completes(
+    store: Store, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, left = os.fsync, [9]
+
+    def failing(handle: int) -> None:
+        if not left[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        left[0] -= 1
+        real(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store_files.os, "fsync", failing)
+        with pytest.raises(PartialError, match="same command again") as raised:
+            run(two(log), store, num_samples=200)
+    assert raised.value.exit_code == 6
+    kept = finished(store.root)
+    assert kept > 0
+    made = logged(log)
+    run(two(log), store, num_samples=200)
+    assert logged(log) - made == 400 - kept
+    run(two(), Store(tmp_path / "other"), num_samples=200)
+    assert snapshot(store.root / "images") == snapshot(tmp_path / "other" / "images")
+
+
+def test_a_flipped_bit_in_an_image_is_found_on_use_and_only_that_shard_is_made_again(store: Store, log: Path) -> None:
+    result = run(two(log), store, num_samples=130)
+    path = sorted((store.root / "images").rglob("*.safetensors"))[1]
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(IntegrityError, match=path.name):
+        run(two(log), store, num_samples=130)
+    store.prune(broken=True)
+    made = logged(log)
+    again = run(two(log), store, num_samples=130)
+    assert logged(log) - made == 64
+    assert again.pairs == result.pairs

@@ -1,0 +1,193 @@
+"""Scores of pairs: right, symmetric, named, and beside their baselines."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from reprozoo.engine import ProgressEvent, compare
+from reprozoo.engine.scoring import shifts_for
+from reprozoo.errors import UsageError
+from reprozoo.noise import NoiseBank
+from reprozoo.results import Comparison, Generalization
+from reprozoo.store import Store
+from tests.fakes import SHAPE, FakeMap, FakeRecipe, FakeZoo, logged, run, snapshot, two
+
+# --- scores ----------------------------------------------------------------------------------------------------------
+
+
+def test_models_that_follow_the_noise_agree_on_it_and_not_on_mismatched_noise(store: Store) -> None:
+    pair = run(two(), store).pairs[0]
+    assert pair.rp.value == 1.0
+    assert pair.shuffled is not None
+    assert pair.shuffled.rp.value == 0.0
+    assert pair.rp.low < 1.0 < pair.shuffled.rp.high + 1.0
+    assert pair.similarity.mean > 0.95
+    assert abs(pair.shuffled.similarity.mean) < 0.1
+    assert pair.similarities is not None
+    assert len(pair.similarities) == pair.rp.count == 70
+    assert sum(pair.similarity.histogram) == sum(pair.mean_absolute_error.histogram) == 70
+
+
+def test_different_models_have_scores_near_zero(store: Store) -> None:
+    zoo = FakeZoo(FakeRecipe("a", weights=1, same=0.05), FakeRecipe("b", weights=2, same=0.05))
+    pair = run(zoo, store).pairs[0]
+    assert pair.rp.successes == 0
+    assert 0 < pair.rp.high < 0.06  # Wilson at 0 of 70
+    assert pair.mae.value == 0.0
+
+
+def test_the_same_model_twice_has_rp_1_and_error_0_and_is_said_to_be_the_same(store: Store, log: Path) -> None:
+    result = compare(["a", "a"], zoo=two(log), store=store, num_samples=70, descriptor="pixels", device="cpu")
+    (pair,) = result.pairs
+    assert (pair.rp.value, pair.mae.value, pair.mean_absolute_error.quantiles["1"]) == (1.0, 1.0, 0.0)
+    assert (pair.model_a, pair.model_b, pair.identical) == ("a", "a #2", 70)
+    assert any("same map" in warning for warning in result.warnings)
+    assert logged(log) == 70 + 64  # once, and the noise floor
+
+
+def test_scores_are_symmetric_and_the_order_of_models_is_irrelevant(store: Store, tmp_path: Path) -> None:
+    zoo = FakeZoo(*(FakeRecipe(name, weights=i, same=0.5 + 0.1 * i) for i, name in enumerate("abc")))
+    forward = run(zoo, store)
+    backward = compare(
+        ["c", "a", "b"], zoo=zoo, store=Store(tmp_path / "other"), num_samples=70, descriptor="pixels", noise_floor=0,
+        device="cpu", baselines=[],
+    )  # fmt: skip
+    for pair in forward.pairs:
+        mirrored = backward.pair(pair.model_b, pair.model_a)
+        assert np.array_equal(pair.similarities, mirrored.similarities)
+        assert np.array_equal(pair.mean_absolute_errors, mirrored.mean_absolute_errors)
+        assert (pair.rp, pair.mae, pair.curve) == (mirrored.rp, mirrored.mae, mirrored.curve)
+    assert snapshot(store.root / "images") == snapshot(tmp_path / "other" / "images")
+    matrix = np.array(forward.matrix("mae"))
+    assert np.array_equal(matrix, matrix.T)
+    assert np.array_equal(np.diag(matrix), np.ones(3))
+
+
+def test_errors_and_digests_are_those_of_the_images(store: Store) -> None:
+    result = run(two(), store, num_samples=70)
+    a, b = (result.images(label, range(70)) for label in "ab")
+    assert a.shape == (70, *SHAPE)
+    expected = np.abs(a.astype(int) - b).mean(axis=(1, 2, 3))
+    assert result.pairs[0].mean_absolute_errors == pytest.approx(expected, rel=1e-6)
+    assert result.models[0].images_sha256 == hashlib.sha256(a.tobytes()).hexdigest()
+    direct = FakeMap(FakeRecipe("a", weights=1))(NoiseBank(0).noise(range(70), SHAPE))
+    assert np.abs(a - (direct.numpy() * 127.5 + 127.5)).max() <= 0.51  # half a grey level, and float32
+
+
+def test_names_carry_the_descriptor_and_the_thresholds(store: Store) -> None:
+    assert run(two(), store, threshold=0.7).score_names == {"rp": "rp[pixels@32, >0.7]", "mae": "mae[<15/255]"}
+
+
+def test_pairs_that_share_a_model_are_tested_against_each_other(store: Store) -> None:
+    zoo = FakeZoo(FakeRecipe("a"), FakeRecipe("b", weights=1), FakeRecipe("c", weights=2, same=0.1))
+    result = run(zoo, store)
+    assert len(result.tests) == 3
+    first = result.tests[0]
+    assert (first.first, first.second) == (["a", "b"], ["a", "c"])
+    assert first.only_first == 70
+    assert first.p_value < 1e-9
+
+
+@pytest.mark.parametrize(("count", "period"), [(2, 1), (3, 1), (64, 1), (70, 10), (71, 10), (9, 10), (10_000, 1000)])
+def test_mismatched_noise_keeps_the_condition_and_never_meets_itself(count: int, period: int) -> None:
+    shifts = shifts_for(count, period)
+    assert shifts
+    assert all(0 < shift < count for shift in shifts)
+    if count >= 2 * period:
+        assert all(shift % period == 0 for shift in shifts)
+
+
+def test_a_single_noise_has_no_shuffled_baseline(store: Store) -> None:
+    pair = run(two(), store, num_samples=1).pairs[0]
+    assert pair.shuffled is None
+    assert pair.rp.count == 1
+
+
+# --- baselines, results, progress ------------------------------------------------------------------------------------
+
+
+class Card:
+    """What ``references`` reads of a card."""
+
+    def __init__(self, id: str, family: str, dataset: str) -> None:
+        self.id, self.family, self.training, self.noise_shape = id, family, {"dataset": dataset}, SHAPE
+
+
+def zoo_with_baseline() -> FakeZoo:
+    zoo = FakeZoo(
+        FakeRecipe("a", weights=1, training="cifar10"),
+        FakeRecipe("b", weights=2),
+        FakeRecipe("gauss", weights=3, family="theory-gaussian", training="cifar10", same=0.5),
+    )
+    models = {"gauss": Card("gauss", "theory-gaussian", "cifar10")}
+    zoo.registry = type("Registry", (), {"models": models, "descriptors": {}})()  # type: ignore[attr-defined]
+    return zoo
+
+
+def test_the_gaussian_baseline_is_that_of_the_training_data(store: Store) -> None:
+    options = {"store": store, "num_samples": 30, "descriptor": "pixels", "device": "cpu"}
+    result = compare(["a", "b"], zoo=zoo_with_baseline(), **options)
+    (baseline,) = result.baselines
+    assert baseline.run.label == "gauss"
+    assert [(pair.model_a, pair.model_b) for pair in baseline.pairs] == [("gauss", "a")]
+    assert baseline.run.noise_floor is None
+    assert result.pair("a", "gauss") is baseline.pairs[0]
+    assert result.images("gauss", [2]).shape == (1, *SHAPE)
+    asked = compare(["a", "b"], zoo=zoo_with_baseline(), baselines=["gauss"], **options)
+    assert [pair.model_b for pair in asked.baselines[0].pairs] == ["a", "b"]
+    assert compare(["a", "gauss"], zoo=zoo_with_baseline(), **options).baselines[0].pairs[0].model_b == "a"
+
+
+def test_a_baseline_that_cannot_be_had_is_a_note(store: Store) -> None:
+    zoo = zoo_with_baseline()
+    del zoo.recipes["gauss"]
+    result = compare(["a", "b"], zoo=zoo, store=store, num_samples=8, descriptor="pixels", device="cpu")
+    assert result.baselines == []
+    assert any(warning.startswith("no Gaussian baseline (gauss)") for warning in result.warnings)
+
+
+def test_a_comparison_goes_to_json_and_back(store: Store) -> None:
+    result = run(two(), store, noise_floor=8)
+    document = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    assert document["kind"] == "comparison"
+    assert document["schema_version"] == 1
+    again = Comparison.from_json(document)
+    assert again == result
+    assert again.to_json() == result.to_json()
+    assert again.pairs[0].similarities is None
+    with pytest.raises(UsageError, match="holds no images"):
+        again.images("a", [0])
+    with pytest.raises(UsageError, match="schema version 99"):
+        Comparison.from_json({**document, "schema_version": 99})
+    with pytest.raises(UsageError, match="expected the JSON of a generalization"):
+        Generalization.from_json(document)
+
+
+def test_a_result_says_where_it_comes_from(store: Store) -> None:
+    result = run(two(), store)
+    assert result.plugins == [{"name": "fakes", "distribution": "tests", "version": "0"}]
+    assert result.environment["torch"].startswith(torch.__version__.split("+")[0])
+    assert {"python", "numpy", "platform", "cpu", "reprozoo"} <= set(result.environment)
+    assert result.noise["seed"] == 0
+    assert len(result.noise["sha256"]) == 64
+    assert result.noise_indices == list(range(70))
+    assert result.descriptor["id"] == "pixels@32"
+
+
+def test_progress_reaches_the_total_of_each_stage(store: Store) -> None:
+    events: list[ProgressEvent] = []
+    run(two(), store, progress=events.append)
+    for stage, total in (("sampling", 140), ("scoring", 70), ("describing", 140)):
+        own = [event for event in events if event.stage == stage]
+        assert [own[0].done, own[-1].done] == [0, total]
+        assert all(event.total == total for event in own)
+        assert [event.done for event in own] == sorted(event.done for event in own)
+    events.clear()
+    run(two(), store, progress=events.append)
+    assert {event.stage for event in events} == {"scoring"}
