@@ -1,0 +1,5 @@
+"""``python -m reprozoo``."""
+
+from reprozoo.cli import main
+
+main()

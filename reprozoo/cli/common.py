@@ -1,0 +1,238 @@
+"""What the commands share: options, consoles, and how a result reaches standard output."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from reprozoo.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+if TYPE_CHECKING:
+    ParamType = click.ParamType[Any]  # generic since click 8.4 only
+else:
+    ParamType = click.ParamType
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+DTYPES = ("float32", "float16", "bfloat16")
+DTYPE_ALIASES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+PLAIN_WIDTH = 160  # of tables that are not for a terminal
+MOST_LABELS = 100_000
+
+
+def debug_option(function: Function) -> Function:
+    """``--debug`` after the command's name too; ``reprozoo.cli.run`` looks for it."""
+    return click.option("--debug", is_flag=True, expose_value=False, hidden=True)(function)
+
+
+def json_option(function: Function) -> Function:
+    return _all_of(
+        function,
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout, and nothing else."),
+        debug_option,
+    )
+
+
+def quiet_option(function: Function) -> Function:
+    return click.option("-q", "--quiet", is_flag=True, help="No progress and no notes on stderr.")(function)
+
+
+def offline_option(function: Function) -> Function:
+    return click.option(
+        "--offline",
+        is_flag=True,
+        envvar="REPROZOO_OFFLINE",
+        callback=_go_offline,
+        help="Fetch nothing: use what is on this machine.",
+    )(function)
+
+
+def _go_offline(ctx: click.Context, _: click.Parameter, offline: bool) -> bool:
+    """Keep libraries that a family uses off the Hub as well; their client reads this once, when it is imported."""
+    before = os.environ.get("HF_HUB_OFFLINE")
+    if offline and before is None:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+        ctx.call_on_close(lambda: os.environ.pop("HF_HUB_OFFLINE", None))
+    return offline
+
+
+def _all_of(function: Function, *options: Callable[[Any], Any]) -> Function:
+    """Apply decorators so that ``--help`` lists them in this order."""
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+class Dtype(ParamType):
+    """float32, float16 or bfloat16, and their short names."""
+
+    name = "dtype"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        name = DTYPE_ALIASES.get(value, value)
+        if name not in DTYPES:
+            self.fail(f"{value!r} is not one of {', '.join(DTYPES)}", param, ctx)
+        return str(name)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return f"[{'|'.join(DTYPES)}]"
+
+
+class ClassLabels(ParamType):
+    """3, or several labels taken in turn: 1,5,7 or 0-9."""
+
+    name = "labels"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
+        labels: list[int] = []
+        for part in str(value).split(","):
+            match = re.fullmatch(r"(-?\d+)(?:-(\d+))?", part.strip())
+            if match is None:
+                self.fail(f"{value!r} is no class label; expected 3, 1,5,7 or 0-9", param, ctx)
+            first, last = int(match[1]), int(match[2] or match[1])
+            if not 0 <= last - first < MOST_LABELS:
+                self.fail(f"{part.strip()!r} is no range of class labels; expected e.g. 0-9", param, ctx)
+            labels += range(first, last + 1)
+        return labels
+
+
+def device_options(function: Function) -> Function:
+    """Options of every command that loads a model."""
+    return _all_of(
+        function,
+        click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps."),
+        click.option("--dtype", type=Dtype(), default="float32", show_default=True, help="Precision of the networks."),
+        offline_option,
+        quiet_option,
+    )
+
+
+def model_options(function: Function) -> Function:
+    """Options of every command that samples a model."""
+    batch_size = click.option(
+        "--batch-size", type=click.IntRange(min=1), help="Samples at a time; by image size when left out."
+    )
+    return _all_of(function, batch_size, device_options)
+
+
+def noise_options(function: Function) -> Function:
+    """Options of every command that draws noise."""
+    return _all_of(
+        function,
+        click.option(
+            "-n", "--num-samples", type=click.IntRange(min=1), default=1000, show_default=True, help="How many noises."
+        ),
+        click.option("--seed", type=int, help="Seed of the noise; 0 when left out."),
+        click.option(
+            "--noise", "noise_file", type=click.Path(path_type=Path), metavar="FILE", help="Noise of a file instead."
+        ),
+        click.option(
+            "--class",
+            "class_labels",
+            type=ClassLabels(),
+            metavar="LABELS",
+            help="Class label of conditional models: 3, or several taken in turn: 1,5,7 or 0-9.",
+        ),
+    )
+
+
+def descriptor_options(function: Function) -> Function:
+    """Options of every command that measures similarity."""
+    return _all_of(
+        function,
+        click.option(
+            "--descriptor", default="sscd", show_default=True, metavar="NAME", help="What measures similarity."
+        ),
+        click.option(
+            "--threshold",
+            type=click.FloatRange(-1.0, 1.0),
+            help="Similarity above which images count as the same; the descriptor's own when left out.",
+        ),
+    )
+
+
+def output_option(function: Function) -> Function:
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="FOLDER",
+        help="Where results go; reprozoo-out/NAME-KEY when left out.",
+    )(function)
+
+
+def noise_arguments(seed: int | None, noise_file: Path | None, class_labels: list[int] | None) -> dict[str, Any]:
+    """The engine's arguments for ``noise_options``.
+
+    Raises:
+        UsageError: both a seed and a file.
+    """
+    from reprozoo.maps import Condition
+
+    if seed is not None and noise_file is not None:
+        raise UsageError("--seed and --noise exclude each other: a noise file has its own seed")
+    conditions = [Condition(class_label=label) for label in class_labels or ()]
+    return {"seed": seed or 0, "noise": noise_file, "conditions": conditions}
+
+
+def output_folder(chosen: Path | None, names: Sequence[str], arguments: Mapping[str, Any]) -> Path:
+    """Where a command's results go: what was chosen, or a name that the same arguments give again.
+
+    The folder is made here, so that a place that cannot be written is found before any work is done.
+    """
+    from reprozoo.cards import canonical_digest
+    from reprozoo.report.files import prepare_folder
+
+    if chosen is None:
+        readable = re.sub(r"[^A-Za-z0-9._+=@-]+", "-", "--".join(names)).strip("-.")[:80]
+        chosen = Path("reprozoo-out") / f"{readable}-{canonical_digest([*names, json_safe(arguments)])[:8]}"
+    prepare_folder(chosen)
+    return chosen
+
+
+def json_safe(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments as JSON values, paths as text."""
+    return {name: str(value) if isinstance(value, Path) else value for name, value in arguments.items()}
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A rich console that honours NO_COLOR, does not wrap what goes to a file, and lets a closed pipe be noticed."""
+    from rich.console import Console
+
+    class Honest(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    stream = sys.stderr if stderr else sys.stdout
+    wide = None if stream.isatty() or "COLUMNS" in os.environ else PLAIN_WIDTH
+    return Honest(file=stream, width=wide, highlight=False, soft_wrap=False)
+
+
+def print_json(document: Any) -> None:
+    """The one JSON document of ``--json``; NaN is written as null."""
+    click.echo(json.dumps(_finite(document), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        return None
+    return value
+
+
+def note(text: str, *, quiet: bool = False) -> None:
+    """A remark on stderr, unless the user asked for quiet."""
+    if not quiet:
+        click.echo(text, err=True)

@@ -1,0 +1,228 @@
+"""``models`` and ``show``: what there is, and what is known about it; no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reprozoo.cli.common import json_option, print_json
+from reprozoo.cli.progress import size
+from reprozoo.cli.table import Cell, print_table, short, styled, terminal_width
+from reprozoo.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from reprozoo.cards import ModelCard, WeightsSource
+    from reprozoo.plugins import Family
+    from reprozoo.zoo import Zoo
+
+STATUSES = {
+    "formula": "nothing to fetch",
+    "bundled": "ships with the registry",
+    "cached": "on this machine",
+    "downloadable": "fetched when it is first used, or by `reprozoo pull`",
+    "gated": "needs a licence to be accepted and a token",
+    "manual": "a person has to fetch it; `reprozoo show ID` says from where",
+    "missing": "ships with the registry, but its file is not there",
+    "no-plugin": "no working plugin provides its family",
+}
+STYLES = {"downloadable": "note", "manual": "note", "gated": "note", "missing": "bad", "no-plugin": "dim"}
+WIDE = 120  # columns of a terminal that has room for titles
+WORST_FIRST = ("missing", "manual", "gated", "downloadable", "cached", "bundled")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model as the table lists it."""
+
+    card: ModelCard
+    status: str
+    bytes: int | None
+    plugin: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        names = ("id", "aliases", "family", "title", "licence", "paper", "table_row", "noise_shape", "image_shape")
+        known = {name: getattr(self.card, name) for name in (*names, "num_classes")}
+        return known | {
+            "dataset": dataset_of(self.card),
+            "status": self.status,
+            "bytes": self.bytes,
+            "plugin": self.plugin,
+        }
+
+
+@click.command(short_help="List the models, by family.")
+@click.option("--family", metavar="NAME", help="Only this family.")
+@click.option("--dataset", metavar="NAME", help="Only models trained on this data set.")
+@click.option("--status", type=click.Choice(tuple(STATUSES)), help="Only models of this status.")
+@json_option
+def models(*, family: str | None, dataset: str | None, status: str | None, as_json: bool) -> None:
+    """List the models, by family, with their status, licence and size."""
+    from reprozoo.zoo import default_zoo
+
+    zoo = default_zoo()
+    _check_family(zoo, family)
+    rows = [
+        row
+        for row in _rows(zoo)
+        if (family is None or row.card.family == family)
+        and (dataset is None or dataset_of(row.card) == dataset)
+        and (status is None or row.status == status)
+    ]
+    if as_json:
+        print_json({"models": [row.to_json() for row in rows]})
+    elif rows:
+        _print_models(rows)
+    else:
+        click.echo("no model fits; `reprozoo models` lists them all", err=True)
+
+
+@click.command(short_help="Show everything known about one model.")
+@click.argument("model", metavar="ID")
+@json_option
+def show(*, model: str, as_json: bool) -> None:
+    """Show everything known about one model: card, options, weights and their status."""
+    from reprozoo.zoo import MapSpec, default_zoo
+
+    zoo = default_zoo()
+    card = zoo.card(MapSpec.parse(model))
+    registered = zoo.plugins.families.get(card.family)
+    row = _row(zoo, card)
+    if as_json:
+        family = {"options": _options(registered.value)} if registered else {}
+        print_json({"card": card.to_json(), "digest": card.digest(), "status": row.status, "bytes": row.bytes} | family)
+    else:
+        _print_card(row, registered.value if registered else None)
+        if other := _partner(zoo, card):
+            click.echo(f"Compare it on the same noise: reprozoo compare {model} {other}")
+
+
+def _partner(zoo: Zoo, card: ModelCard) -> str | None:
+    """Another model that takes the same noise: of the same data and with the same conditions rather than not."""
+
+    def distance(other: ModelCard) -> tuple[bool, bool, bool, bool, str]:
+        here = status_of(zoo, other) in ("bundled", "cached")
+        other_data = dataset_of(other) != dataset_of(card)
+        return (other.num_classes != card.num_classes, other_data, not other.weights, not here, other.id)
+
+    shapes = (card.noise_shape, card.image_shape)
+    fitting = [m for m in zoo.registry.models.values() if (m.noise_shape, m.image_shape) == shapes and m.id != card.id]
+    return min(fitting, key=distance).id if fitting else None
+
+
+def status_of(zoo: Zoo, card: ModelCard) -> str:
+    """One of ``STATUSES``: the worst of what the model needs."""
+    from reprozoo.cards import BundledSource
+
+    if card.family not in zoo.plugins.families:
+        return "no-plugin"
+
+    def one(source: WeightsSource) -> str:
+        if isinstance(source, BundledSource):
+            return "bundled" if (card.home / source.file).is_file() else "missing"
+        from reprozoo.weights import status  # slow to import, and often not needed
+
+        return status(source)
+
+    found = {one(source) for source in card.weights}
+    return next((name for name in WORST_FIRST if name in found), "formula")
+
+
+def dataset_of(card: ModelCard) -> str:
+    """The training set, as the card names it."""
+    return str(card.training.get("dataset", "unknown"))
+
+
+def _check_family(zoo: Zoo, name: str | None) -> None:
+    known = sorted({*zoo.plugins.families, *(card.family for card in zoo.registry.models.values())})
+    if name is not None and name not in known:
+        raise UsageError(
+            f"no family is called {name!r}{did_you_mean(name, known)}; there is: {', '.join(known) or 'none'}"
+        )
+
+
+def _rows(zoo: Zoo) -> list[Row]:
+    cards = sorted(zoo.registry.models.values(), key=lambda card: (card.family, card.id))
+    return [_row(zoo, card) for card in cards]
+
+
+def _row(zoo: Zoo, card: ModelCard) -> Row:
+    registered = zoo.plugins.families.get(card.family)
+    return Row(card, status_of(zoo, card), _bytes(card), registered.plugin.name if registered else None)
+
+
+def _bytes(card: ModelCard) -> int | None:
+    """Size of all files; None where one is not known."""
+    from reprozoo.weights import size_of
+
+    sizes = [size_of(source, card_dir=card.home) for source in card.weights]
+    return None if None in sizes else sum(size or 0 for size in sizes)
+
+
+def _print_models(rows: Iterable[Row]) -> None:
+    lines: list[list[Cell]] = []
+    header = ["id", "status", "size", "licence", "data", "title"]
+    if (terminal_width() or WIDE) < WIDE:
+        header.pop()
+    family = None
+    for row in rows:
+        card = row.card
+        if card.family != family:
+            family = card.family
+            lines.append([(family, "bold")])
+        status = (row.status, STYLES.get(row.status, "good"))
+        bytes_shown = "–" if row.bytes in (None, 0) else size(row.bytes)
+        cells: list[Cell] = [
+            f"  {card.id}",
+            status,
+            bytes_shown,
+            short(card.licence),
+            short(dataset_of(card)),
+            card.title,
+        ]
+        lines.append(cells[: len(header)])
+    print_table(lines, header=header, right=(2,))
+
+
+def _options(family: Family) -> dict[str, dict[str, Any]]:
+    return {
+        name: {
+            "kind": getattr(o.kind, "__name__", o.kind),
+            "default": o.default,
+            "choices": list(o.choices),
+            "help": o.help,
+        }
+        for name, o in family.options.items()
+    }
+
+
+def _print_card(row: Row, family: Family | None) -> None:
+    from reprozoo.report.plain import one_line, shape
+
+    card = row.card
+    known = card.to_json()
+    lines: list[tuple[str, str]] = []
+    for name in SHOWN:
+        if known.get(name) not in (None, "", [], {}):
+            shown = shape(known[name]) if name.endswith("_shape") else one_line(known[name])
+            lines.append((name.replace("_", " "), shown))
+    lines.append(("status", f"{row.status}: {STATUSES.get(row.status, '')}"))
+    for source in card.weights:
+        instructions = getattr(source, "instructions", "")
+        lines.append((source.name, source.describe() + (f". {instructions}" if instructions else "")))
+    for name, option in (family.options if family else {}).items():
+        value = card.options.get(name, option.default)
+        lines.append((f"+{name}=", f"{option.help} ({'chosen by the family' if value is None else value})"))
+    click.echo(styled(card.title, "bold"))
+    print_table([[(name, "dim"), text] for name, text in lines])
+    if card.sampler:
+        names = ", ".join(f"+{name}=" for name in card.sampler if name != "name")
+        click.echo(f"Its sampler takes {names} and +sampler= another one, e.g. {card.id}+steps=50.")
+
+
+SHOWN = (
+    "id", "aliases", "family", "licence", "paper", "table_row", "status_note", "noise_shape", "image_shape",
+    "num_classes", "training", "network", "kernel", "sampler",
+)  # fmt: skip

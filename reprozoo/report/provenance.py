@@ -1,0 +1,121 @@
+"""How a result came about, as rows of text: settings, cards, digests, environment, and the command that repeats it."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from reprozoo.report.plain import Rows, rows_of
+from reprozoo.results import Comparison, Generalization, ModelRun
+
+OPTION_FLAGS = {
+    "dataset": "--data",
+    "split": "--split",
+    "num_samples": "-n",
+    "seed": "--seed",
+    "noise_file": "--noise",
+    "descriptor": "--descriptor",
+    "threshold": "--threshold",
+    "mae_threshold": "--mae-threshold",
+    "device": "--device",
+    "dtype": "--dtype",
+    "batch_size": "--batch-size",
+    "noise_floor": "--noise-floor",
+}
+SCORE_OPTIONS = ("descriptor", "threshold", "mae_threshold")
+CARD_ROWS = (
+    "title",
+    "family",
+    "licence",
+    "paper",
+    "table_row",
+    "status_note",
+    "training",
+    "kernel",
+    "network",
+    "weights",
+)
+
+
+def command_of(result: Comparison | Generalization) -> str:
+    """The command line that makes the result again, with every choice written out, quoted for a shell."""
+    settings = result.settings
+    specs = list(map(str, settings.get("specs") or []))
+    if isinstance(result, Generalization):
+        verb, specs = "generalize", specs or [result.model.spec]
+    else:
+        verb, specs = "compare" if result.noise else "score", specs or [run.spec for run in result.models]
+    words = ["reprozoo", verb, *specs]
+    for name, flag in OPTION_FLAGS.items():
+        value = settings.get(name)
+        if value is not None and not (verb == "score" and name not in SCORE_OPTIONS):
+            words += [flag, f"{value:g}" if isinstance(value, float) else str(value)]
+    if labels := [str(condition["class_label"]) for condition in result.conditions if "class_label" in condition]:
+        words += ["--class", ",".join(labels)]
+    return shlex.join([*words, *_baseline_words(result)])
+
+
+def _baseline_words(result: Comparison | Generalization) -> list[str]:
+    """The Gaussian theory is found again by itself; other baselines have to be named."""
+    if not isinstance(result, Comparison) or "baselines" not in result.settings:
+        return []
+    if not result.baselines:
+        return ["--no-baseline"]
+    families = {baseline.run.description.get("card", {}).get("family") for baseline in result.baselines}
+    if families == {"theory-gaussian"}:
+        return []
+    return [word for baseline in result.baselines for word in ("--baseline", baseline.run.spec)]
+
+
+def sections(result: Comparison | Generalization) -> list[tuple[str, Rows]]:
+    """Titled rows: one section a model, then settings, noise, descriptor and environment."""
+    if isinstance(result, Comparison):
+        runs = [*result.models, *(baseline.run for baseline in result.baselines)]
+    else:
+        runs = [result.model]
+    sections: list[tuple[str, Any]] = [
+        ("Settings", {name: value for name, value in result.settings.items() if name != "specs"}),
+        ("Noise", result.noise),
+        ("Conditions", {"taken in turn": result.conditions} if any(result.conditions) else {}),
+        ("Descriptor", result.descriptor),
+        ("Data set", result.dataset if isinstance(result, Generalization) else {}),
+        ("Environment", result.environment | {"seconds": round(result.elapsed_s, 1)}),
+        ("Plugins", {p["name"]: f"{p.get('distribution')} {p.get('version')}" for p in result.plugins}),
+    ]
+    tests = _tests(result) if isinstance(result, Comparison) else []
+    return [
+        *((run.label, model_rows(run)) for run in runs),
+        *([("Do pairs differ? McNemar's exact test", tests)] if tests else []),
+        *((title, rows_of(values)) for title, values in sections if values),
+    ]
+
+
+def _tests(comparison: Comparison) -> Rows:
+    return [
+        (
+            f"{' × '.join(test.first)} against {' × '.join(test.second)}",
+            f"p = {test.p_value:.3g} ({test.only_first:,} noises reproduced by the first pair alone, "
+            f"{test.only_second:,} by the second alone)",
+        )
+        for test in comparison.tests
+    ]
+
+
+def model_rows(run: ModelRun) -> Rows:
+    """Everything that decided the images of one model, for a list of terms."""
+    known = dict(run.description)
+    card = known.pop("card", {})
+    card_rows = {name: card[name] for name in CARD_ROWS if card.get(name) not in (None, "", [], {})}
+    made = {
+        "images": f"{run.sampled:,} made in {run.sampling_s:.1f} s, {run.reused:,} from the store",
+        "batch size": run.batch_size if run.batch_size == run.smallest_batch_size or not run.smallest_batch_size
+        else f"{run.batch_size}, down to {run.smallest_batch_size} where memory ran out",
+        "images sha256": run.images_sha256,
+        "store key": run.images_key,
+    }  # fmt: skip
+    if (floor := run.noise_floor) is not None:
+        made["noise floor"] = (
+            f"RP {floor.rp.value:.3f} at batch sizes {floor.batch_size} and {floor.other_batch_size}: "
+            f"{floor.identical:,} of {floor.count:,} images bit-equal, largest difference {floor.max_difference}/255"
+        )
+    return rows_of(card_rows | known | made)

@@ -1,0 +1,149 @@
+"""What the numbers mean, in sentences: the same on the terminal, in the page and in the tests."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from reprozoo.results import Comparison, Generalization, PairScores, Proportion
+
+GLOSSARY = {
+    "RP score": "Share of noises from which two models make the same image: images whose similarity, by the descriptor "
+    "named beside it, is strictly above the threshold. 1: always; 0: never. Its name carries descriptor and threshold, "
+    "because scores of different descriptors cannot be compared.",
+    "95 % interval": "Where the score would lie for infinitely many noises (Wilson). More noises make it narrower.",
+    "MAE score": "Share of noises whose two images differ by less than the threshold on average over all pixels and "
+    "channels, in units of 1/255. It needs no descriptor.",
+    "Shuffled": "The same images, paired across different noises. What the score is when the noise says nothing: a "
+    "score near it means no reproducibility, whatever its value.",
+    "Noise floor": "A model against itself, computed at another batch size. No pair can be expected to score above it.",
+    "Against Gaussian": "Each model against the exact solution for Gaussian data with the training set's mean and "
+    "covariance. Two poorly trained models can agree because both still compute that solution.",
+}
+GENERALIZE_GLOSSARY = {
+    "GL score": "Share of images that are not near-copies of a training image: whose nearest training image, by the "
+    "descriptor, has similarity at or below the threshold. 1: none is a copy; 0: all are.",
+    "Memorization": "Share of images whose l2 distance to the nearest training image is less than a third of the "
+    "distance to the second nearest (arXiv:2310.02664).",
+    "Training images among themselves": "The similarity of training images to the nearest other training image: what "
+    "is usual within the set, where near-duplicates exist without any model.",
+    "95 % interval": GLOSSARY["95 % interval"],
+}
+
+
+def percent(share: float) -> str:
+    """88.3 %, but 100 % and 0 % only when it is all or none."""
+    text = f"{share * 100:.1f}"
+    if text in ("100.0", "0.0"):
+        text = {1.0: "100", 0.0: "0"}.get(share, "99.9+" if share > 0.5 else "<0.1")
+    return f"{text} %"
+
+
+def verdicts(comparison: Comparison) -> list[str]:
+    """A few sentences that say what the scores mean; the first is the headline."""
+    if len(comparison.pairs) == 1:
+        return _one_pair(comparison, comparison.pairs[0])
+    return _many_pairs(comparison)
+
+
+def gaussian_scores(comparison: Comparison, pair: PairScores) -> list[tuple[str, Proportion]]:
+    """(model, RP score of that model against a baseline) for both models of a pair."""
+    return [
+        (other.model_b, other.rp)
+        for baseline in comparison.baselines
+        for other in baseline.pairs
+        if other.model_b in (pair.model_a, pair.model_b)
+    ]
+
+
+def noise_floors(comparison: Comparison, pair: PairScores) -> list[tuple[str, Proportion]]:
+    """(model, its RP score against itself) for both models of a pair, where it was measured."""
+    runs = [comparison.model(label) for label in dict.fromkeys((pair.model_a, pair.model_b))]
+    return [(run.label, run.noise_floor.rp) for run in runs if run.noise_floor is not None]
+
+
+def descriptor_note(result: Comparison | Generalization) -> str:
+    """What a reader must know of the descriptor, as a sentence; empty where there is nothing."""
+    note = str(result.descriptor.get("note") or "")
+    return note and f"{note[0].upper()}{note[1:].rstrip('.')}."
+
+
+def gl_verdict(result: Generalization) -> str:
+    """What the GL score means, in a sentence or two."""
+    copies = result.gl.count - result.gl.successes
+    what = "none is a near-copy" if not copies else "the others are near-copies"
+    text = (
+        f"{percent(result.gl.value)} of {result.gl.count:,} images by {result.model.label} are new (95 % interval "
+        f"{_interval(result.gl)}): {what} of one of {result.train_count:,} training images."
+    )
+    if result.train is not None and copies:
+        text += (
+            f" Training images reach a similarity of {result.train.quantiles['0.5']:.2f} among themselves (median); "
+            f"the generated ones, {result.similarity.quantiles['0.5']:.2f}."
+        )
+    if result.memorization is not None:
+        text += f" By pixel distance, {percent(result.memorization.value)} count as memorized."
+    return text
+
+
+def _one_pair(comparison: Comparison, pair: PairScores) -> list[str]:
+    if pair.identical == pair.rp.count:
+        head = f"{pair.model_a} and {pair.model_b} make bit-identical images from all {pair.rp.count:,} noises."
+    else:
+        head = (
+            f"From the same noise, {pair.model_a} and {pair.model_b} make the same image for "
+            f"{percent(pair.rp.value)} of {pair.rp.count:,} noises (95 % interval {_interval(pair.rp)})."
+        )
+    return [head, *filter(None, (_against_shuffled(pair), _against_gaussian(comparison, pair)))]
+
+
+def _against_shuffled(pair: PairScores) -> str:
+    if pair.shuffled is None:
+        return ""
+    shuffled = pair.shuffled.rp
+    if _is_reproducible(pair):
+        return f"With mismatched noise it is {percent(shuffled.value)}: the agreement comes from sharing the noise."
+    return (
+        f"With mismatched noise it is {percent(shuffled.value)}: no clear difference, so no reproducibility is shown."
+    )
+
+
+def _is_reproducible(pair: PairScores) -> bool:
+    """Whether the score is clearly above that of mismatched noise, as far as this was measured."""
+    return pair.shuffled is None or pair.shuffled.rp.high < pair.rp.low
+
+
+def _against_gaussian(comparison: Comparison, pair: PairScores) -> str:
+    scores = gaussian_scores(comparison, pair)
+    if not scores:
+        return ""
+    named = " and ".join(f"{name} {percent(score.value)}" for name, score in scores)
+    text = f"Against the Gaussian theory of the training data, {named}"
+    if not _is_reproducible(pair):
+        return f"{text}."
+    if min(score.value for _, score in scores) >= pair.rp.low:
+        return f"{text}: no less than against each other, so the agreement may be that of the Gaussian solution."
+    if max(score.value for _, score in scores) >= pair.rp.value / 2:
+        return f"{text}: part of the agreement is closeness to the Gaussian solution."
+    return f"{text}: far below, so the agreement is not that of the Gaussian solution."
+
+
+def _many_pairs(comparison: Comparison) -> list[str]:
+    ranked = sorted(comparison.pairs, key=lambda pair: pair.rp.value)
+    worst, best = ranked[0], ranked[-1]
+    head = (
+        f"From the same {comparison.num_samples:,} noises, two of these {len(comparison.models)} models make the same "
+        f"image for {percent(worst.rp.value)} ({worst.model_a} and {worst.model_b}) to {percent(best.rp.value)} "
+        f"({best.model_a} and {best.model_b}) of them; the median pair, for "
+        f"{percent(median(pair.rp.value for pair in ranked))}."
+    )
+    shuffled = [pair.shuffled.rp.value for pair in ranked if pair.shuffled is not None]
+    tail = [f"With mismatched noise, no pair is above {percent(max(shuffled))}."] if shuffled else []
+    weak = [pair for pair in ranked if not _is_reproducible(pair)]
+    if weak:
+        names = "; ".join(f"{pair.model_a} and {pair.model_b}" for pair in weak[:3]) + ("; …" if len(weak) > 3 else "")
+        tail.append(f"{len(weak)} of {len(ranked)} pairs cannot be told from mismatched noise: {names}.")
+    return [head, *tail]
+
+
+def _interval(score: Proportion) -> str:
+    return f"{score.low * 100:.1f} – {score.high * 100:.1f} %"

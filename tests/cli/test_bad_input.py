@@ -1,0 +1,122 @@
+"""Bad input: each is one sentence on stderr, nothing on stdout, and the right exit code; found before any sampling."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.cli.conftest import Cli
+
+PAIR = ("theory-gaussian", "theory-gaussian+flow=sampler")
+QUICK = ("-n", 2, "--descriptor", "pixels", "--noise-floor", 0)
+
+CASES = {
+    "unknown id": (("compare", "theory-gausian", "theory-mog"), 2, "did you mean 'theory-gaussian'?"),
+    "unknown id of show": (("show", "tiny_edn"), 2, "did you mean 'tiny-edm'?"),
+    "unknown option": (("compare", *PAIR, "--sede", 1), 2, "No such option '--sede'"),
+    "unknown command": (("comprae",), 2, "Did you mean 'compare'?"),
+    "unknown scheme": (("compare", "nope:x", "theory-mog", *QUICK), 2, "no plugin reads nope: specs"),
+    "option that is not the map's": (("compare", "theory-gaussian+stepz=3", PAIR[1], *QUICK), 2, "no option 'stepz'"),
+    "option with a bad value": (("compare", "theory-gaussian+steps=x", PAIR[1], *QUICK), 2, "expected a whole number"),
+    "option that is no option": (("compare", "theory-gaussian+steps", PAIR[1], *QUICK), 2, "expected +option=value"),
+    "one model": (("compare", "theory-gaussian", *QUICK), 2, "two or more models"),
+    "no model": (("compare",), 2, "Missing argument"),
+    "class label of an unconditional model": (("compare", *PAIR, "--class", 3, *QUICK), 2, "ignore the class label"),
+    "class label that is none": (("compare", *PAIR, "--class", "cat", *QUICK), 2, "'cat' is no class label"),
+    "n = 0": (("compare", *PAIR, "-n", 0), 2, "0 is not in the range"),
+    "n = 10^9": (("compare", *PAIR, "-n", 10**9, "--descriptor", "pixels"), 2, "1,000,000,000"),
+    "n is no number": (("compare", *PAIR, "-n", "many"), 2, "not a valid integer"),
+    "negative seed": (("compare", *PAIR, "--seed", -1, *QUICK), 2, "the seed is an integer from 0"),
+    "seed and noise file": (("compare", *PAIR, "--seed", 1, "--noise", "x.npy", *QUICK), 2, "exclude each other"),
+    "noise file that is not there": (("compare", *PAIR, "--noise", "nope.safetensors", *QUICK), 2, "nope.safetensors"),
+    "unknown descriptor": (("compare", *PAIR, "-n", 2, "--descriptor", "pixel"), 2, "did you mean 'pixels'?"),
+    "threshold out of range": (("compare", *PAIR, "--threshold", 1.5), 2, "1.5 is not in the range"),
+    "unknown dtype": (("compare", *PAIR, "--dtype", "int4"), 2, "'int4' is not one of float32, float16, bfloat16"),
+    "unknown device": (("compare", *PAIR, "--device", "abacus", *QUICK), 2, "device 'abacus' cannot be used"),
+    "batch size 0": (("compare", *PAIR, "--batch-size", 0), 2, "0 is not in the range"),
+    "score to fail under": (("compare", *PAIR, "--fail-under", "fid=3"), 2, "expected rp=0.9"),
+    "value to fail under": (("compare", *PAIR, "--fail-under", "rp=x"), 2, "'x' is no number"),
+    "range to fail under": (("compare", *PAIR, "--fail-under", "rp=90"), 2, "between 0 and 1"),
+    "both outputs": (("compare", *PAIR, "--json", "--csv", *QUICK), 2, "exclude each other"),
+    "offline with nothing cached": (("compare", *PAIR, "-n", 2, "--offline"), 4, "not on this machine"),
+    "pull of nothing known": (("pull", "tiny-edm", "nope"), 2, "no model is called"),
+    "pull, offline": (("pull", "sscd", "--offline"), 4, "--offline forbids to fetch it"),
+    "unknown data set": (("data", "pull", "cifar11"), 2, "did you mean 'cifar10'?"),
+    "data set, offline": (("data", "pull", "cifar10", "--offline"), 4, "--offline"),
+    "unknown family": (("models", "--family", "edmm"), 2, "did you mean 'edm'?"),
+    "unknown status": (("models", "--status", "fine"), 2, "'fine' is not one of"),
+    "score of nothing": (("score", "a", "b", "--descriptor", "pixels"), 2, "there is no file or folder"),
+    "generalize without data": (("generalize", "theory-mog", "-n", 2, "--descriptor", "pixels"), 2, "data set"),
+    "grid too large": (("sample", "theory-gaussian", "-n", 20000, "-o", "x.png"), 2, "too large to look at"),
+    "images as jpeg": (("sample", "theory-gaussian", "-n", 2, "-o", "x.jpg"), 2, "not as 'x.jpg'"),
+    "prune of nothing": (("cache", "prune"), 2, "nothing was chosen"),
+    "prune by a bad age": (("cache", "prune", "--unused-for", "3"), 2, "no length of time"),
+    "noise as a picture": (("noise", "export", "x.png"), 2, "noise is written as"),
+    "noise of no shape": (("noise", "export", "--shape", "3y3", "x.npy"), 2, "'3y3' is no shape"),
+    "noise that does not fit": (("noise", "export", "-n", 10**11, "x.npy"), 2, "do not fit"),
+    "noise in no folder": (("noise", "export", "nope/x.npy"), 2, "there is no folder"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "code", "sentence"), CASES.values(), ids=CASES.keys())
+def test_sentence_and_exit_code(cli: Cli, arguments: tuple[object, ...], code: int, sentence: str) -> None:
+    outcome = cli(*arguments)
+    assert outcome.code == code, outcome.err
+    assert sentence in outcome.err
+    assert outcome.err.count("error: ") == 1
+    assert "Traceback" not in outcome.err
+    assert outcome.out == ""
+
+
+def test_unreadable_noise_file(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "noise.npy").write_bytes(b"not numpy")
+    outcome = cli("compare", *PAIR, "--noise", "noise.npy", *QUICK)
+    assert outcome.code == 2
+    assert "noise.npy" in outcome.err
+
+
+def test_noise_file_of_another_shape(cli: Cli, tmp_path: Path) -> None:
+    np.save(tmp_path / "noise.npy", np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32))
+    outcome = cli("compare", *PAIR, "--noise", "noise.npy", *QUICK)
+    assert outcome.code == 2
+    assert "shape" in outcome.err
+
+
+def test_noise_file_with_too_few_noises(cli: Cli, tmp_path: Path) -> None:
+    np.save(tmp_path / "noise.npy", np.random.default_rng(0).normal(size=(2, 3, 32, 32)).astype(np.float32))
+    outcome = cli("compare", *PAIR, "--noise", "noise.npy", "-n", 3, "--descriptor", "pixels")
+    assert outcome.code == 2
+    assert "holds 2 noises, and 3 are asked for" in outcome.err
+
+
+def test_models_of_different_noise_shapes(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "small").mkdir()
+    for index in range(2):
+        Image.new("RGB", (8, 8), (index, 0, 0)).save(tmp_path / "small" / f"{index}.png")
+    outcome = cli("compare", "theory-gaussian", "samples:small", *QUICK)
+    assert outcome.code == 2
+    assert "noise shape of one is 3×32×32, of the other 3×8×8" in outcome.err
+
+
+@pytest.mark.parametrize("command", ["compare", "sample"])
+def test_output_that_cannot_be_written(cli: Cli, tmp_path: Path, command: str) -> None:
+    (tmp_path / "file").write_text("in the way")
+    models = PAIR if command == "compare" else PAIR[:1]
+    outcome = cli(command, *models, "-n", 2, "-o", "file/folder")
+    assert outcome.code == 2
+    assert "cannot write" in outcome.err or "file" in outcome.err
+
+
+def test_missing_family(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    from reprozoo import plugins, zoo
+
+    points = importlib.metadata.entry_points(group="reprozoo")
+    without = zoo.Zoo(plugins.Plugins(points, disabled=["edm"]))
+    monkeypatch.setattr(zoo, "default_zoo", lambda: without)
+    outcome = cli("compare", "tiny-edm", "theory-gaussian", *QUICK)
+    assert outcome.code == 3
+    assert "plugin edm is disabled" in outcome.err

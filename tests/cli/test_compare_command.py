@@ -1,0 +1,182 @@
+"""``compare``, ``score`` and ``generalize`` from the command line, on theory that needs no training."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reprozoo.report.files import read_comparison
+from reprozoo.results import Comparison, Generalization
+from tests.cli.conftest import Cli, Outcome
+
+PAIR = ("theory-gaussian", "theory-gaussian+flow=sampler+steps=3")
+QUICK = ("-n", 4, "--descriptor", "pixels", "--noise-floor", 2, "--device", "cpu")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One store for all tests here: what one has sampled, the others read."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def compared(cli: Cli) -> Outcome:
+    return cli("compare", *PAIR, *QUICK, "-o", "out")
+
+
+def test_table_and_files(compared: Outcome, tmp_path: Path) -> None:
+    assert compared.code == 0
+    assert all(spec in compared.out for spec in PAIR)
+    assert "rp[pixels@32, >0.9]" in compared.out
+    assert "shuffled noise" in compared.out
+    assert "noise floor of theory-gaussian" in compared.out
+    assert compared.out.rstrip().endswith("report: out/report.html")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["pairs.csv", "report.html", "result.json"]
+    assert "theory-gaussian: " in compared.err
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "reprozoo compare theory-gaussian theory-gaussian+flow=sampler+steps=3 -n 4 --seed 0" in page
+
+
+def test_the_second_run_samples_nothing(cli: Cli, compared: Outcome) -> None:
+    again = cli("compare", *PAIR, *QUICK, "-o", "again", "--json")
+    assert [run["sampled"] for run in json.loads(again.out)["models"]] == [0, 0]
+
+
+def test_json_is_one_document_and_nothing_else(cli: Cli, compared: Outcome, tmp_path: Path) -> None:
+    outcome = cli("compare", *PAIR, *QUICK, "-o", "json", "--json")
+    assert Comparison.from_json(json.loads(outcome.out)).num_samples == 4
+    assert outcome.out == (tmp_path / "json" / "result.json").read_text()
+    assert "report: json/report.html" in outcome.err
+
+
+def test_csv_is_pairs_csv(cli: Cli, compared: Outcome, tmp_path: Path) -> None:
+    outcome = cli("compare", *PAIR, *QUICK, "-o", "csv", "--csv")
+    assert outcome.out == (tmp_path / "csv" / "pairs.csv").read_text()
+    rows = list(csv.DictReader(io.StringIO(outcome.out)))
+    assert [row["index"] for row in rows] == list("0123")
+    assert {row["model_b"] for row in rows} == {PAIR[1]}
+
+
+def test_quiet_says_nothing_on_stderr(cli: Cli, compared: Outcome) -> None:
+    outcome = cli("compare", *PAIR, *QUICK, "-o", "quiet", "-q")
+    assert outcome.err == ""
+    assert "shuffled noise" in outcome.out
+
+
+def test_what_was_asked_for_is_in_the_result(cli: Cli, tmp_path: Path) -> None:
+    cli(
+        "compare", *PAIR, *QUICK, "--seed", 7, "--threshold", 0.5, "--mae_threshold", 20, "--no-baseline",
+        "--batch-size", 2, "--dtype", "fp32", "--noise-floor", 0, "-o", "out",
+    )  # fmt: skip
+    settings = read_comparison(tmp_path / "out").settings
+    expected = {
+        "seed": 7,
+        "threshold": 0.5,
+        "mae_threshold": 20.0,
+        "baselines": [],
+        "batch_size": 2,
+        "dtype": "float32",
+    }
+    assert expected.items() <= settings.items()
+
+
+def test_default_folder_depends_on_the_arguments_alone(cli: Cli, tmp_path: Path) -> None:
+    for threshold in (0.9, 0.9, 0.8):
+        cli("compare", *PAIR, *QUICK, "--threshold", threshold)
+    folders = sorted(path.name for path in (tmp_path / "reprozoo-out").iterdir())
+    assert len(folders) == 2
+    assert all(name.startswith("theory-gaussian--theory-gaussian+flow=sampler+steps=3-") for name in folders)
+
+
+def test_exported_noise_is_the_same_noise(cli: Cli, compared: Outcome, tmp_path: Path) -> None:
+    cli("noise", "export", "-n", 4, "noise.safetensors")
+    outcome = cli("compare", *PAIR, *QUICK, "--noise", "noise.safetensors", "-o", "from-file", "--json")
+    by_file, by_seed = json.loads(outcome.out), read_comparison(tmp_path / "out")
+    assert by_file["noise"]["sha256"] == by_seed.noise["sha256"]
+    assert by_file["models"][0]["images_sha256"] == by_seed.models[0].images_sha256
+
+
+def test_fail_under_names_the_worst_pair(cli: Cli) -> None:
+    models = ("theory-gaussian", "theory-gaussian+flow=sampler", "theory-gaussian+flow=sampler+steps=1")
+    arguments = ("compare", *models, *QUICK[:-4], "--noise-floor", 0, "--threshold", 0.9999, "-o", "out")
+    outcome = cli(*arguments, "--fail-under", "rp=0.5")
+    scores = {(pair.model_a, pair.model_b): pair.rp.value for pair in read_comparison(Path("out")).pairs}
+    worst = min(scores, key=lambda pair: scores[pair])
+    assert scores[worst] < 0.5
+    assert outcome.code == 1
+    assert (
+        f"failed: rp[pixels@32, >0.9999] of {worst[0]} and {worst[1]} is {scores[worst]:.4g}, below 0.5" in outcome.err
+    )
+    assert cli(*arguments, "--fail-under", "rp=0,mae=0").code == 0
+
+
+def test_images_of_another_program(cli: Cli, compared: Outcome, tmp_path: Path) -> None:
+    assert cli("sample", PAIR[0], "-n", 4, "-o", "images").code == 0
+    outcome = cli("compare", PAIR[0], "samples:images", *QUICK, "-o", "again", "--json")
+    assert outcome.code == 0, outcome.err
+    assert json.loads(outcome.out)["pairs"][0]["identical"] == 4
+
+
+def test_score(cli: Cli, tmp_path: Path) -> None:
+    for spec, place in zip(PAIR, ("a.npz", "b"), strict=True):
+        assert cli("sample", spec, "-n", 4, "-o", place).code == 0
+    outcome = cli("score", "a.npz", "b", "--descriptor", "pixels", "-o", "out", "--fail-under", "rp=1.0")
+    assert "a.npz × b" in outcome.out
+    assert outcome.code == (0 if read_comparison(tmp_path / "out").pairs[0].rp.value == 1 else 1)
+    assert "reprozoo score a.npz b --descriptor pixels" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_score_of_images_that_do_not_match(cli: Cli, tmp_path: Path) -> None:
+    cli("sample", PAIR[0], "-n", 4, "-o", "four")
+    cli("sample", PAIR[0], "-n", 3, "-o", "three")
+    outcome = cli("score", "four", "three", "--descriptor", "pixels")
+    assert outcome.code == 2
+    assert "index 3 is only in four" in outcome.err
+
+
+def test_generalize(cli: Cli, tmp_path: Path) -> None:
+    cli("sample", PAIR[0], "-n", 4, "--seed", 1, "-o", "train.npz")
+    arguments = ("generalize", PAIR[0], "--data", "train.npz", "-n", 4, "--descriptor", "pixels", "-o", "out")
+    outcome = cli(*arguments)
+    assert outcome.code == 0, outcome.err
+    assert "gl[pixels@32, >0.9]" in outcome.out
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["neighbours.csv", "report.html", "result.json"]
+    document = json.loads(cli(*arguments, "--json").out)
+    assert Generalization.from_json(document).train_count == 4
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "reprozoo generalize theory-gaussian --data train.npz" in page
+    assert "nearest training image" in page
+
+
+def test_generalize_finds_copies(cli: Cli) -> None:
+    cli("sample", PAIR[0], "-n", 4, "-o", "train.npz")
+    outcome = cli("generalize", PAIR[0], "--data", "train.npz", "-n", 4, "--descriptor", "pixels", "--json")
+    assert json.loads(outcome.out)["gl"]["value"] == 0
+
+
+def test_samples_in_every_form_are_the_same(cli: Cli, tmp_path: Path) -> None:
+    from PIL import Image
+
+    cli("sample", PAIR[0], "-n", 3, "-o", "images.npz")
+    cli("sample", PAIR[0], "-n", 3, "-o", "folder")
+    cli("sample", PAIR[0], "-n", 3, "-o", "grid.png", "--columns", 3)
+    archive = np.load(tmp_path / "images.npz")
+    assert archive["indices"].tolist() == [0, 1, 2]
+    for index in range(3):
+        alone = np.asarray(Image.open(tmp_path / "folder" / f"{index:06d}.png"))
+        np.testing.assert_array_equal(alone, archive["images"][index])
+    assert Image.open(tmp_path / "grid.png").size == (3 * 34 + 2, 36)  # 2 pixels between and around
+
+
+def test_samples_are_not_mixed_with_others(cli: Cli, tmp_path: Path) -> None:
+    cli("sample", PAIR[0], "-n", 3, "-o", "folder")
+    assert cli("sample", PAIR[0], "-n", 3, "-o", "folder").code == 0
+    outcome = cli("sample", PAIR[0], "-n", 2, "-o", "folder")
+    assert outcome.code == 2
+    assert "folder holds other files already, e.g. 000002.png" in outcome.err

@@ -1,0 +1,170 @@
+"""``pull`` and ``import`` from the command line: plans, imports, refusals and their exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from reprozoo.cards import Registry
+from tests import hub_layouts
+from tests.hub_server import hub_server
+
+REGISTRY = Path(__file__).parents[2] / "registry"
+CARD = """
+kind = "model"
+id = "imported"
+title = "A small U-ViT whose weights a person fetches"
+family = "uvit"
+licence = "Apache-2.0"
+paper = "arXiv:2209.12152"
+noise_shape = [3, 8, 8]
+image_shape = [3, 8, 8]
+[network]
+img_size = 8
+patch_size = 4
+embed_dim = 8
+depth = 2
+num_heads = 2
+[kernel]
+name = "vp"
+[sampler]
+name = "dpm-solver"
+steps = 3
+[training]
+dataset = "none"
+[[weights]]
+kind = "manual"
+page = "https://example.org/weights"
+instructions = "take the file"
+format = "torch"
+"""
+HUB_CARD = (
+    CARD.partition("[[weights]]")[0].replace('"imported"', '"from-hub"')
+    + """
+[[weights]]
+kind = "hub"
+repo = "a/edm"
+revision = "unknown"
+files = ["model.pt"]
+sha256 = {}
+format = "torch"
+"""
+)
+
+
+@pytest.fixture
+def cards(tmp_path, monkeypatch):
+    """The empty cache, and the two cards in a registry beside the shipped one."""
+    from reprozoo import zoo
+
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    registry = tmp_path / "config" / "reprozoo" / "registry"
+    registry.mkdir(parents=True)
+    (registry / "imported.toml").write_text(CARD)
+    (registry / "from-hub.toml").write_text(HUB_CARD)
+    found = zoo.Zoo(registry=Registry([REGISTRY, registry]))
+    monkeypatch.setattr(zoo, "default_zoo", lambda: found)
+    return tmp_path
+
+
+@pytest.fixture
+def weights(cards):
+    """Weights that fit the card, as torch saves them."""
+    from reprozoo.networks.uvit import UViT
+
+    network = UViT(img_size=8, patch_size=4, embed_dim=8, depth=2, num_heads=2)
+    torch.save(network.state_dict(), cards / "m.pth")
+    return cards / "m.pth"
+
+
+def test_a_file_is_imported_converted_and_found(cli, weights, home):
+    outcome = cli("pull", "imported")
+    assert (outcome.code, "reprozoo import" in outcome.err) == (4, True)
+    outcome = cli("import", "imported", str(weights), "--json")
+    assert outcome.code == 0, outcome.err
+    fact = json.loads(outcome.out)
+    assert (fact["format"], fact["verified"]) == ("torch", True)
+    assert list((home / "weights" / "converted" / fact["sha256"]).glob("*.safetensors"))
+    assert cli("pull", "imported", "--offline").code == 0
+    assert '"cached"' in cli("models", "--json", "--family", "uvit").out
+
+
+def test_a_file_that_does_not_fit_is_not_kept(cli, weights, home):
+    state = torch.load(weights, weights_only=True)
+    torch.save({**state, "extra": torch.ones(1)}, weights)
+    outcome = cli("import", "imported", str(weights))
+    assert outcome.code == 5
+    assert "does not fit the network of imported and was not kept" in outcome.err
+    assert not [p for p in (home / "weights" / "files").rglob("*") if p.is_file()]
+    torch.save(state, weights)
+    assert cli("import", "imported", str(weights)).code == 0
+
+
+def test_another_file_than_the_first_is_refused_with_both_digests(cli, weights):
+    first = json.loads(cli("import", "imported", str(weights), "--json").out)["sha256"]
+    state = torch.load(weights, weights_only=True)
+    torch.save({name: tensor + 1 for name, tensor in state.items()}, weights)
+    outcome = cli("import", "imported", str(weights))
+    assert outcome.code == 5
+    assert f"expected {first}" in outcome.err
+
+
+def test_hostile_and_missing_files_are_not_imported(cli, cards):
+    (cards / "evil.pth").write_bytes(b"\x80\x02cposix\nsystem\nX\x01\x00\x00\x00x\x85R.")
+    outcome = cli("import", "imported", str(cards / "evil.pth"))
+    assert (outcome.code, "not executed" in outcome.err or "damaged" in outcome.err) == (5, True)
+    assert cli("import", "imported", str(cards / "nothing")).code == 2
+    assert "needs no file from outside" in cli("import", "theory-gaussian", str(cards / "evil.pth")).err
+    assert "choose one with --name: weights" in cli("import", "imported", str(cards / "evil.pth"), "--name", "vae").err
+
+
+def test_a_dry_run_says_what_would_be_fetched(cli, cards, monkeypatch):
+    files = hub_layouts.state_dict()
+    with hub_server() as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        commit = server.add("a/edm", files)
+        outcome = cli("pull", "--dry-run", "from-hub", "imported", "theory-mog", "--json")
+        assert outcome.code == 0, outcome.err
+        plan = json.loads(outcome.out)
+        assert plan["bytes_to_fetch"] == len(files["model.pt"])
+        assert [file["status"] for file in plan["files"]] == ["downloadable", "manual"]
+        assert server.count("resolve") == 0
+        assert "to fetch: " in cli("pull", "--dry-run", "from-hub").out
+        assert cli("pull", "from-hub").code == 0
+        assert json.loads(cli("pull", "--dry-run", "from-hub", "--json").out)["bytes_to_fetch"] == 0
+        assert cli("pull", f"from-hub@{commit[:8]}").code == 0
+    assert cli("pull", "from-hub", "--offline").code == 0
+    assert "has no revisions" in cli("pull", "imported@main").err
+
+
+def test_a_host_that_cannot_be_reached_is_named(cli, cards, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    outcome = cli("pull", "from-hub")
+    assert outcome.code == 4
+    assert "could not reach 127.0.0.1" in outcome.err
+
+
+def test_cards_of_ones_own(cli, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "mine.toml").write_text(CARD.replace('"imported"', '"mine"'))
+    outcome = cli("--registry", own, "show", "mine")
+    assert outcome.code == 0, outcome.err
+    assert "A small U-ViT" in outcome.out
+    assert cli("show", "mine").code == 2  # forgotten again
+    (own / "mine.toml").write_text(CARD.replace('"imported"', '"tiny-edm"'))
+    outcome = cli("--registry", own, "models")
+    assert outcome.code == 2
+    assert str(own / "mine.toml") in outcome.err
+    assert "registry/models/tiny-edm.toml" in outcome.err
+    assert cli("models").code == 0
+
+
+def test_show_says_how_to_compare(cli):
+    assert "reprozoo compare tiny-edm " in cli("show", "tiny-edm").out
