@@ -103,7 +103,9 @@ class LoadContext:
         from reprozoo.weights import read_checkpoint
 
         if name not in self.files:
-            raise UsageError(f"the card of {self.card.id} names no file {name!r}; it has: {', '.join(self.files) or 'none'}")
+            raise UsageError(
+                f"the card of {self.card.id} names no file {name!r}; it has: {', '.join(self.files) or 'none'}"
+            )
         form = self.card.source(name).format
         return read_checkpoint(self.files[name], format=form, parameter_names=parameter_names)
 
@@ -420,7 +422,16 @@ def _registered_name(kind: str, value: Any) -> str:
 
 def _parse_value(name: str, text: str, kind: type | str) -> Any:
     if kind is bool:
-        words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+        words = {
+            "true": True,
+            "1": True,
+            "yes": True,
+            "on": True,
+            "false": False,
+            "0": False,
+            "no": False,
+            "off": False,
+        }
         if text.lower() not in words:
             raise UsageError(f"option {name}={text}: expected true or false")
         return words[text.lower()]

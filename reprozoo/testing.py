@@ -63,7 +63,9 @@ def check_batch_independence(target: NoiseToImageMap, conditions: Sequence[Condi
     together = target(noise, conditions)
     alone = torch.cat([target(noise[i : i + 1], [conditions[i]]) for i in range(BATCH)])
     gap = _gap(together, alone)
-    assert gap <= BATCH_TOLERANCE, f"an image alone and in a batch of {BATCH} differ by {gap:.3g} (limit {BATCH_TOLERANCE})"
+    assert gap <= BATCH_TOLERANCE, (
+        f"an image alone and in a batch of {BATCH} differ by {gap:.3g} (limit {BATCH_TOLERANCE})"
+    )
     return f"alone and in a batch of {BATCH} differ by {gap * 127.5:.2g}/255"
 
 

@@ -195,7 +195,9 @@ class Zoo:
         if spec.scheme is None:
             return _at_revision(self.registry.model(spec.id), spec.revision)
         scheme, target = spec.scheme
-        schemes = {name: value for family in self.plugins.families.values() for name, value in family.value.schemes.items()}
+        schemes = {
+            name: value for family in self.plugins.families.values() for name, value in family.value.schemes.items()
+        }
         if scheme not in schemes:
             known = ", ".join(f"{name}:" for name in sorted(schemes)) or "none"
             raise UsageError(f"{spec.id!r}: no plugin reads {scheme}: specs; the schemes are {known}")
@@ -225,7 +227,7 @@ class Zoo:
         own, rest = _split_options(spec.options, family)
         options = _resolve_options(card, family, own)
         sampler = _resolve_sampler(card, family, rest, text)
-        files, digests = _fetch_all(card.weights, card, offline)
+        card, files, digests = _fetch_all(card, offline)
         digests |= _content_digests(family.options, options)
         return MapRecipe(
             text, card, options, sampler, files, digests, device, dtype, family.output_version,
@@ -279,7 +281,9 @@ def _split_options(given: Mapping[str, str], family: Family) -> tuple[dict[str, 
 def _resolve_options(card: ModelCard, family: Family, given: Mapping[str, str]) -> dict[str, Any]:
     unknown = set(card.options) - set(family.options)
     if unknown:
-        raise UsageError(f"the card of {card.id} sets {_names(unknown)}, which the family {family.name!r} does not have")
+        raise UsageError(
+            f"the card of {card.id} sets {_names(unknown)}, which the family {family.name!r} does not have"
+        )
     resolved = {name: card.options.get(name, option.default) for name, option in family.options.items()}
     return resolved | {name: family.options[name].parse(name, text) for name, text in given.items()}
 
@@ -333,16 +337,19 @@ def _kernel_and_sampler(card: ModelCard, sampler: Mapping[str, Any]) -> tuple[An
     return kernel, make_sampler(options.pop("name"), kernel, **options)
 
 
-def _fetch_all(
-    sources: Iterable[WeightsSource], card: ModelCard, offline: bool
-) -> tuple[dict[str, Path], dict[str, str]]:
+def _fetch_all(card: ModelCard, offline: bool) -> tuple[ModelCard, dict[str, Path], dict[str, str]]:
+    """The card, its branches of the Hub replaced by the commits they were resolved to; its files and their digests."""
     from reprozoo.weights import fetch
 
     files, digests = {}, {}
-    for source in sources:
+    sources: list[WeightsSource] = []
+    for source in card.weights:
         fetched = fetch(source, card_dir=card.home, offline=offline)
         files[source.name], digests[source.name] = fetched.path, fetched.sha256
-    return files, digests
+        if isinstance(source, HubSource) and fetched.revision:
+            source = replace(source, revision=fetched.revision)
+        sources.append(source)
+    return replace(card, weights=tuple(sources)), files, digests
 
 
 def _content_digests(known: Mapping[str, Option], options: Mapping[str, Any]) -> dict[str, str]:

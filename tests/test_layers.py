@@ -98,4 +98,6 @@ def test_the_checks_see_a_violation() -> None:
     assert layer_violations("cli", "def f():\n    import reprozoo_plugins.edm") == ["reprozoo_plugins.edm"]
     assert layer_violations("maps", "if TYPE_CHECKING:\n    from reprozoo.kernels import Kernel") == []
     assert plugin_violations("edm", "from reprozoo.store import Store") == ["reprozoo.store.Store"]
-    assert plugin_violations("edm", "from reprozoo_plugins.uvit.adapter import load") == ["reprozoo_plugins.uvit.adapter.load"]
+    assert plugin_violations("edm", "from reprozoo_plugins.uvit.adapter import load") == [
+        "reprozoo_plugins.uvit.adapter.load"
+    ]

@@ -127,9 +127,11 @@ def test_the_environment_disables_plugins_by_name(folder: Path, monkeypatch: pyt
 
 
 def test_bundled_plugins_work_and_import_no_framework() -> None:
-    code = "import sys, reprozoo.plugins as p; r = p.Plugins(disabled=()).records; " \
-           "print([x for x in r if x.status != 'ok' and x.distribution == 'reprozoo'], " \
-           "[m for m in ('torch', 'numpy', 'diffusers') if m in sys.modules])"
+    code = (
+        "import sys, reprozoo.plugins as p; r = p.Plugins(disabled=()).records; "
+        "print([x for x in r if x.status != 'ok' and x.distribution == 'reprozoo'], "
+        "[m for m in ('torch', 'numpy', 'diffusers') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[0] == "[] []"
 

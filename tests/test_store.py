@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from reprozoo import files
 from reprozoo.errors import IntegrityError, PartialError, UsageError
 from reprozoo.store import SHARD_ROWS, Entry, Store, runs_of
-from reprozoo.store import files as store_files
 from reprozoo.store.lease import STALE_AFTER_S, Lease
 
 
@@ -213,7 +213,7 @@ def test_a_write_that_stops_anywhere_leaves_a_whole_shard_or_none(
 
     entry = store.entry("images", {"model": "a"})
     with monkeypatch.context() as patch:
-        patch.setattr(store_files.os, call, failing)
+        patch.setattr(files.os, call, failing)
         with pytest.raises(PartialError, match=r"is full.*same command"):
             entry.put(0, rows(0, 64))
     assert not list(store.root.rglob("*.tmp"))

@@ -20,7 +20,10 @@ def reprozoo_register_families(register: Callable[[Family], None]) -> None:
             denoiser=True,
             options={
                 "flow": Option(
-                    str, "closed-form flow, or the sampler's integration of it", "closed-form", ("closed-form", "sampler")
+                    str,
+                    "closed-form flow, or the sampler's integration of it",
+                    "closed-form",
+                    ("closed-form", "sampler"),
                 )
             },
         )

@@ -54,7 +54,9 @@ def load_gaussian(context: LoadContext) -> DenoiserMap:
     tensors = {name: tensor.double() for name, tensor in context.tensors("statistics").items()}
     dim = math.prod(context.card.image_shape)
     if tensors["mean"].numel() != dim:
-        raise UsageError(f"the statistics hold {tensors['mean'].numel()} values per image, {context.card.id} needs {dim}")
+        raise UsageError(
+            f"the statistics hold {tensors['mean'].numel()} values per image, {context.card.id} needs {dim}"
+        )
     gaussian = Gaussian(tensors["mean"], _orthonormal(tensors["vectors"]), tensors["values"], float(tensors["rest"]))
     moved = Gaussian(*(t.to(context.device) for t in (gaussian.mean, gaussian.vectors, gaussian.values)), gaussian.rest)
     if context.options["flow"] == "closed-form":
@@ -71,7 +73,9 @@ def load_empirical(context: LoadContext) -> DenoiserMap:
         raise UsageError(f"{context.card.id} needs a training set: {context.card.id}+data=NAME or +data=PATH")
     images = torch.as_tensor(load_dataset(name, context.options["split"]).images_u8)
     if tuple(images.shape[1:]) != context.card.image_shape:
-        raise UsageError(f"the images of {name} are {tuple(images.shape[1:])}, {context.card.id} is for {context.card.image_shape}")
+        raise UsageError(
+            f"the images of {name} are {tuple(images.shape[1:])}, {context.card.id} is for {context.card.image_shape}"
+        )
     if first is not None:
         if not 1 <= first <= len(images):
             raise UsageError(f"option first={first}: {name} has {len(images)} images; expected 1 to {len(images)}")

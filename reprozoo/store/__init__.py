@@ -10,8 +10,8 @@ canonical JSON of its document; the document is kept too. The store promises:
 """
 
 from reprozoo.store.entry import Entry, Shard
-from reprozoo.store.files import SHARD_ROWS, runs_of
 from reprozoo.store.lease import Lease
+from reprozoo.store.rows import SHARD_ROWS, runs_of
 from reprozoo.store.store import EntryInfo, Problem, Pruned, Store
 
 __all__ = ["SHARD_ROWS", "Entry", "EntryInfo", "Lease", "Problem", "Pruned", "Shard", "Store", "runs_of"]

@@ -16,8 +16,9 @@ from safetensors import SafetensorError, safe_open
 
 from reprozoo.cards import canonical_digest
 from reprozoo.errors import IntegrityError, UsageError
-from reprozoo.store.files import runs_of, write_error, write_whole
+from reprozoo.files import write_error, write_whole
 from reprozoo.store.lease import LEASE_SUFFIX, Lease
+from reprozoo.store.rows import REMEDY, runs_of
 
 DOCUMENT_FILE = "entry.json"
 DATA_SUFFIX = ".safetensors"
@@ -141,9 +142,9 @@ class Entry:
         path = self.folder / (shard_name(start, stop) + DATA_SUFFIX)
         shard = Shard(start, stop, path, hashlib.sha256(content).hexdigest(), len(content), dict(facts or {}))
         self._write_document()
-        write_whole(path, content)
+        write_whole(path, content, remedy=REMEDY)
         record = {"start": start, "stop": stop, "sha256": shard.sha256, "bytes": shard.bytes, "facts": shard.facts}
-        write_whole(path.with_suffix(MANIFEST_SUFFIX), json.dumps(record, sort_keys=True).encode())
+        write_whole(path.with_suffix(MANIFEST_SUFFIX), json.dumps(record, sort_keys=True).encode(), remedy=REMEDY)
         return shard
 
     def rows(self, rows: Sequence[int]) -> Array:
@@ -175,7 +176,7 @@ class Entry:
             try:
                 document.touch()
             except OSError as error:
-                raise write_error(document, error) from error
+                raise write_error(document, error, remedy=REMEDY) from error
 
     def _gather(self, wanted: set[int], shards: list[Shard]) -> dict[int, Array]:
         found: dict[int, Array] = {}
@@ -196,8 +197,12 @@ class Entry:
 
     def _write_document(self) -> None:
         path = self.folder / DOCUMENT_FILE
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise write_error(path, error, remedy=REMEDY) from error
         if not path.exists():
-            write_whole(path, json.dumps(self.document, sort_keys=True, indent=1).encode())
+            write_whole(path, json.dumps(self.document, sort_keys=True, indent=1).encode(), remedy=REMEDY)
 
 
 def shard_name(start: int, stop: int) -> str:

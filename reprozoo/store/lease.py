@@ -15,7 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from reprozoo.store.files import write_error
+from reprozoo.files import write_error
+from reprozoo.store.rows import REMEDY
 
 STALE_AFTER_S = 3600.0  # without a sign of life; within this a holder finishes at least one batch
 LEASE_SUFFIX = ".lease"
@@ -42,7 +43,7 @@ class Lease:
             if _create(path) or (_is_stale(path) and _remove_stale(path) and _create(path)):
                 return cls(path)
         except OSError as error:
-            raise write_error(path, error) from error
+            raise write_error(path, error, remedy=REMEDY) from error
         return None
 
     def renew(self) -> None:

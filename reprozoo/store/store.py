@@ -12,10 +12,11 @@ from typing import Any
 
 from reprozoo.cards import canonical_digest
 from reprozoo.errors import IntegrityError, UsageError
+from reprozoo.files import TEMPORARY_SUFFIX, write_error
 from reprozoo.paths import store_home
 from reprozoo.store.entry import DATA_SUFFIX, DOCUMENT_FILE, MANIFEST_SUFFIX, Entry, Shard
-from reprozoo.store.files import TEMPORARY_SUFFIX, write_error
 from reprozoo.store.lease import LEASE_SUFFIX, STALE_AFTER_S
+from reprozoo.store.rows import REMEDY
 
 LEFTOVER_SUFFIXES = (TEMPORARY_SUFFIX, LEASE_SUFFIX)
 
@@ -113,7 +114,7 @@ class Store:
         try:
             return _remove(files, chosen)
         except OSError as error:
-            raise write_error(self.root, error) from error
+            raise write_error(self.root, error, remedy=REMEDY) from error
 
     def _folders(self) -> list[Path]:
         return sorted(path for path in self.root.glob("*/??/*") if path.is_dir())

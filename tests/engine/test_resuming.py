@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from reprozoo import files
 from reprozoo.engine import ProgressEvent
 from reprozoo.errors import IntegrityError, PartialError
 from reprozoo.store import Store
-from reprozoo.store import files as store_files
 from tests.fakes import SLOW_SAMPLES, logged, run, slow_compare, snapshot, two
 
 
@@ -102,7 +102,7 @@ def test_a_full_disk_is_a_sentence_and_a_second_run_completes(
         real(handle)
 
     with monkeypatch.context() as patch:
-        patch.setattr(store_files.os, "fsync", failing)
+        patch.setattr(files.os, "fsync", failing)
         with pytest.raises(PartialError, match="same command again") as raised:
             run(two(log), store, num_samples=200)
     assert raised.value.exit_code == 6
