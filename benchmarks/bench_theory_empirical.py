@@ -3,10 +3,10 @@
     python benchmarks/bench_theory_empirical.py [--train 50000] [--batch 64] [--sigma 1.0] [--json]
 
 The authors' method (huijieZH/Diffusion-Model-Generalizability@63aa580 `generate.py optimal_solver`) reads the training
-set twice per denoiser call in batches of 64, and broadcasts every noisy image against every training image: once for the
-largest exponent, once for the weights and the weighted sum. Here that arithmetic is written again and measured on
-``LOADER_BATCHES`` batches, without the decoding of files that a loader adds, and scaled to the whole set; ours runs on the
-whole set. The two in turn, the least of several runs each, in processor time on one core. Both must agree.
+set twice per denoiser call in batches of 64, and broadcasts every noisy image against every training image: once for
+the largest exponent, once for the weights and the weighted sum. Here that arithmetic is written again and measured on
+``LOADER_BATCHES`` batches, without the decoding of files that a loader adds, and scaled to the whole set; ours runs on
+the whole set. The two in turn, the least of several runs each, in processor time on one core. Both must agree.
 """
 
 from __future__ import annotations

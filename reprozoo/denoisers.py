@@ -1,8 +1,8 @@
 """``NetworkDenoiserMap``: what every family does around its network, once.
 
 The sampler's state is float64 in data units; networks run in the precision the user chose. Going between the two, the
-class labels of the conditions, and strict loading of weights are here; a family adds its own scaling of input, time and
-output, which is the few lines that make it a family. ``EpsDenoiserMap`` is that scaling for networks that predict noise.
+class labels of the conditions, and strict loading of weights are here; a family adds its own scaling of input, time
+and output, which is the few lines that make it a family. ``EpsDenoiserMap`` has it for networks that predict noise.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from reprozoo.errors import IntegrityError
-from reprozoo.kernels import per_sample, x0_from_eps
+from reprozoo.errors import IntegrityError, UsageError
+from reprozoo.kernels import edm_preconditioning, per_sample, x0_from_eps, x0_from_F
 from reprozoo.maps import Condition, DenoiserMap
 
 
@@ -79,6 +79,69 @@ class EpsDenoiserMap(NetworkDenoiserMap):
         t = self.kernel.time(sigma)
         state = per_sample(self.kernel.alpha(t), x) * x
         return self.run_network(state, self.time_scale * (t - self.time_shift), labels)[:, : x.shape[1]]
+
+
+class GuidedEpsDenoiserMap(EpsDenoiserMap):
+    """Noise prediction steered by classifier-free guidance: eps = conditional + scale * (conditional - unconditional).
+
+    Both estimates come from one call of the network on twice the batch, which counts as one evaluation in ``nfe``.
+
+    Args:
+        network: (x_t, time, classes) -> eps.
+        guidance: ``scale`` above, 0 for none; repositories that write "unconditional + s * (...)" mean s - 1.
+        null_class: index that stands for "no class".
+        guided_channels: how many of the first channels are guided, the others being the conditional estimate; all by
+            default.
+        settings: those of ``EpsDenoiserMap``.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        guidance: float = 0.0,
+        null_class: int | None = None,
+        guided_channels: int | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(network, **settings)
+        if guidance and (self.num_classes is None or null_class is None):
+            raise UsageError(
+                "guidance needs a conditional network that was also trained without its class; leave it out"
+            )
+        self.guidance, self.null_class, self.guided_channels = guidance, null_class, guided_channels
+
+    def predict_eps(self, x: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:
+        if not self.guidance or labels is None or self.null_class is None:
+            return super().predict_eps(x, sigma, labels)
+        both = torch.cat([labels, torch.full_like(labels, self.null_class)])
+        conditional, unconditional = super().predict_eps(torch.cat([x, x]), torch.cat([sigma, sigma]), both).chunk(2)
+        guided = conditional + self.guidance * (conditional - unconditional)
+        count = self.guided_channels
+        return guided if count is None else torch.cat([guided[:, :count], conditional[:, count:]], dim=1)
+
+
+class EDMDenoiserMap(NetworkDenoiserMap):
+    """A network F under EDM's preconditioning: D = c_skip x + c_out F(c_in x, time_scale * ln(sigma) / 4).
+
+    Args:
+        network: (scaled x, time[, one-hot classes]) -> F.
+        sigma_data: std of the training data.
+        time_scale: 1 in EDM, 1000 in OpenAI's networks.
+        settings: those of ``NetworkDenoiserMap``.
+    """
+
+    def __init__(
+        self, network: nn.Module, *, sigma_data: float = 0.5, time_scale: float = 1.0, **settings: Any
+    ) -> None:
+        super().__init__(network, **settings)
+        self.sigma_data, self.time_scale = sigma_data, time_scale
+
+    def denoise(self, x: Tensor, sigma: Tensor, conditions: Sequence[Condition]) -> Tensor:
+        c = edm_preconditioning(sigma, sigma_data=self.sigma_data)
+        scaled = per_sample(c.c_in, x) * x
+        output = self.run_network(scaled, self.time_scale * c.c_noise, self.one_hot_labels(conditions))
+        return x0_from_F(x, sigma, output, sigma_data=self.sigma_data)
 
 
 def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:

@@ -1,8 +1,8 @@
 """Plugins: the hooks, the table of families, and a loader that one broken plugin cannot take down.
 
 Every family of models, bundled or a stranger's, is an entry point in the group ``reprozoo``: a module (or object) with
-functions marked ``@reprozoo.hookimpl``. Each entry point is imported, registered and asked in its own ``try``; what goes
-wrong is kept in its record, listed by ``reprozoo plugins``, and fails only the request that needs it.
+functions marked ``@reprozoo.hookimpl``. Each entry point is imported, registered and asked in its own ``try``; what
+goes wrong is kept in its record, listed by ``reprozoo plugins``, and fails only the request that needs it.
 
 A registered ``Family`` is a cheap description; its ``load`` is a string that is imported when a model is really loaded,
 so listing models imports no framework.
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from reprozoo.cards import ModelCard, Registry
     from reprozoo.kernels import Kernel
-    from reprozoo.maps import NoiseToImageMap
     from reprozoo.samplers import Sampler
     from reprozoo.weights.checkpoint import Checkpoint
 

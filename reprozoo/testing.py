@@ -154,8 +154,8 @@ def run_checks(target: NoiseToImageMap, conditions: Sequence[Condition] | None =
 
     Args:
         target: the map.
-        conditions: ``BATCH`` conditions for its samples; by default the class labels 0, 1, 2 or a short prompt where the
-            map needs them.
+        conditions: ``BATCH`` conditions for its samples; by default the class labels 0, 1, 2 or a short prompt where
+            the map needs them.
 
     Returns:
         One result a check, in the order of ``CHECKS``; a map that raises fails the check it raised in.

@@ -1,8 +1,8 @@
 """From a map spec to a map: what the user typed, resolved against cards, plugins and the disk.
 
-A spec is ``ID``, ``ID@REVISION`` or ``scheme:target``, with options after plus signs: ``tiny-edm+steps=50+sampler=heun``.
-``resolve`` turns it into a ``MapRecipe``: plain data, picklable, holding everything that can change an image. The recipe
-says who it is (``identity``, the store's key), what to show (``describe``) and builds the map (``load``).
+A spec is ``ID``, ``ID@REVISION`` or ``scheme:target``, with options after plus signs: ``tiny-edm+steps=50``.
+``resolve`` turns it into a ``MapRecipe``: plain data, picklable, holding everything that can change an image. The
+recipe says who it is (``identity``, the store's key), what to show (``describe``) and builds the map (``load``).
 """
 
 from __future__ import annotations

@@ -11,20 +11,25 @@ from reprozoo.errors import PartialError, UsageError
 from reprozoo.files import whole_file, write_whole
 
 
+def torn(path: Path, error: BaseException) -> None:
+    """A write that ends half way."""
+    with whole_file(path, remedy="") as temporary:
+        temporary.write_bytes(b"ne")
+        raise error
+
+
 def test_a_torn_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     write_whole(path, b"old", remedy="")
-    with pytest.raises(KeyboardInterrupt), whole_file(path, remedy="") as temporary:
-        temporary.write_bytes(b"ne")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        torn(path, KeyboardInterrupt())
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_full_disk_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(PartialError, match="the disk is full"), whole_file(tmp_path / "file", remedy="") as temporary:
-        temporary.write_bytes(b"ne")
-        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(PartialError, match="the disk is full"):
+        torn(tmp_path / "file", OSError(errno.ENOSPC, "No space left on device"))
     assert list(tmp_path.iterdir()) == []
 
 

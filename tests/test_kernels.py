@@ -267,3 +267,16 @@ def test_flow_and_v_are_defined_without_noise() -> None:
     zero = torch.zeros(1, dtype=torch.float64)
     assert x0_from_flow(x, zero, torch.full_like(x, 9.0)).equal(x)
     assert x0_from_v(x, zero, torch.full_like(x, 9.0)).equal(x)
+
+
+def test_a_cosine_schedule_of_betas() -> None:
+    """Equation 17 of arXiv:2102.09672: alpha_bar is a squared cosine, but for the last levels, whose beta is capped."""
+    betas = BetaSchedule("cosine", 0.008, 0.999, 1000).values()
+    assert float(betas.max()) == 0.999
+    times = torch.arange(1, 900, dtype=torch.float64) / 1000
+    expected = torch.cos((times + 0.008) / 1.008 * math.pi / 2) ** 2 / math.cos(0.008 / 1.008 * math.pi / 2) ** 2
+    assert torch.allclose(torch.cumprod(1 - betas, 0)[:899], expected, rtol=1e-12, atol=0)
+    kernel = kernel_from_config(
+        {"name": "discrete-vp", "betas": {"shape": "cosine", "start": 0.008, "end": 0.999, "count": 1000}}
+    )
+    assert kernel_from_config(kernel.config()) == kernel

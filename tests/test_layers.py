@@ -59,9 +59,9 @@ def layer_violations(module: str, source: str) -> list[str]:
     found = []
     for name in imports(source):
         parts = name.split(".")
-        if parts[0] in ("reprozoo_plugins", "reprozoo_registry"):
-            found.append(name)
-        elif parts[0] == "reprozoo" and len(parts) > 1 and parts[1] in LAYERS and LAYERS.index(parts[1]) > own:
+        if parts[0] in ("reprozoo_plugins", "reprozoo_registry") or (
+            parts[0] == "reprozoo" and len(parts) > 1 and parts[1] in LAYERS and LAYERS.index(parts[1]) > own
+        ):
             found.append(name)
     return found
 

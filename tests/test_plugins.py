@@ -137,7 +137,7 @@ def test_bundled_plugins_work_and_import_no_framework() -> None:
 
 
 def test_import_object_says_what_failed() -> None:
-    with pytest.raises(PluginError, match="cannot load reprozoo.nowhere:thing: ModuleNotFoundError"):
+    with pytest.raises(PluginError, match=r"cannot load reprozoo\.nowhere:thing: ModuleNotFoundError"):
         import_object("reprozoo.nowhere:thing")
     with pytest.raises(PluginError, match="AttributeError"):
         import_object("reprozoo.errors:Nothing")

@@ -136,7 +136,7 @@ def test_shapes_other_than_the_card_says_are_an_error() -> None:
     recipe = resolve("theory-mog+components=2+rank=3")
     wrong = dataclasses.replace(recipe, card=dataclasses.replace(recipe.card, noise_shape=(7,)))
     assert recipe.load().noise_shape == (3, 32, 32)
-    with pytest.raises(ContractError, match="image_shape|noise_shape"):
+    with pytest.raises(ContractError, match=r"image_shape|noise_shape"):
         _with_noise_shape_of_loader(wrong).load()
 
 

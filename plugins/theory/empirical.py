@@ -3,10 +3,9 @@
 E[x0 | x] = sum_i w_i y_i with w = softmax_i(-||x - y_i||^2 / (2 sigma^2)). The set is read once per call, in chunks, as
 two matrix products with a running log-sum-exp; it stays in memory as uint8.
 
-Precision. Squared distances come from a float32 matrix product of centred images, whose error (about 1e-4 of the squared
-distance scale) matters once it is divided by 2 sigma^2 for small sigma. There the weights sit on few images, so the
-``CANDIDATES`` nearest of each row are kept and, wherever they hold all of the weight, their distances are computed again
-in float64.
+Precision. Squared distances come from a float32 matrix product of centred images, whose rounding matters once it is
+divided by 2 sigma^2 for small sigma. There the weights sit on few images, so the ``CANDIDATES`` nearest of each row are
+kept and, wherever they hold all of the weight, their distances are computed again in float64.
 
 The authors' generate.py reads the set twice per denoiser call through a data loader, and integrates with Euler where
 their networks use Heun (arXiv:2310.05264 code @6c7576c); here theory and network use the same sampler.

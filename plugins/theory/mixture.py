@@ -14,7 +14,6 @@ from torch import Tensor
 
 from reprozoo import NoiseBank, UsageError
 
-
 # Seeds of mixtures are apart from the seeds people compare with: a basis made of the very noise that is then sampled
 # would contain it, and the images would be nothing like the mixture's.
 FIRST_SEED = 2**63

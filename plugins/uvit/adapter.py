@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
@@ -23,7 +24,14 @@ class UViTMap(GuidedEpsDenoiserMap):
         settings: those of ``GuidedEpsDenoiserMap``.
     """
 
-    def __init__(self, network: UViT, *, centered: bool = True, decoder: Any = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        network: UViT,
+        *,
+        centered: bool = True,
+        decoder: Callable[[Tensor], Tensor] | None = None,
+        **settings: Any,
+    ) -> None:
         super().__init__(network, **settings)
         self.centered, self.decoder = centered, decoder
 
@@ -52,7 +60,7 @@ def load(context: LoadContext) -> UViTMap:
     )
 
 
-def _decoder(context: LoadContext) -> Any:
+def _decoder(context: LoadContext) -> Callable[[Tensor], Tensor]:
     from reprozoo.networks.autoencoder import LatentDecoder  # diffusers: not for pixel networks
 
     return LatentDecoder.from_checkpoint(context.checkpoint("vae"), device=context.device)

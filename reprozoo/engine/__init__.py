@@ -4,9 +4,9 @@ Each model is sampled once, shard by shard into the store, and images stream fro
 feature vector per image and a few numbers per noise and pair. Nothing is printed: progress goes to a callback.
 """
 
-from reprozoo.engine.compare import compare
+from reprozoo.engine.comparing import compare
 from reprozoo.engine.folders import score
-from reprozoo.engine.generalize import generalize
+from reprozoo.engine.generalizing import generalize
 from reprozoo.engine.progress import Progress, ProgressEvent
 from reprozoo.engine.setup import default_batch_size, resolve_device
 

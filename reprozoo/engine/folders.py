@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from reprozoo.datasets import ImageDataset, read_images
 from reprozoo.descriptors import Descriptor
-from reprozoo.engine.compare import MAE_THRESHOLD
+from reprozoo.engine.comparing import MAE_THRESHOLD
 from reprozoo.engine.judging import judge, make_rules
 from reprozoo.engine.progress import Progress
 from reprozoo.engine.provenance import descriptor_record, environment, moment

@@ -23,13 +23,19 @@ BETA_SHAPES: dict[str, Callable[[float, float, int], Tensor]] = {
     "scaled-linear": lambda start, end, count: torch.linspace(
         math.sqrt(start), math.sqrt(end), count, dtype=torch.float64
     ).square(),
+    "cosine": lambda start, end, count: _cosine_betas(start, end, count),
 }
 SMALLEST_LOG_SNR = -5.1  # half the logSNR below which the original drops levels: cosine schedules end at -infinity
 
 
 @dataclass(frozen=True)
 class BetaSchedule:
-    """``count`` betas by a formula: "linear" (DDPM) or "scaled-linear" (latent diffusion: linear square roots)."""
+    """``count`` betas by a formula.
+
+    "linear" (DDPM) and "scaled-linear" (latent diffusion: linear square roots) go from ``start`` to ``end``; "cosine"
+    (improved DDPM, arXiv:2102.09672, equation 17) has the offset ``start``, 0.008 there, and no beta above ``end``,
+    0.999.
+    """
 
     shape: str = "linear"
     start: float = 1e-4
@@ -46,6 +52,12 @@ class BetaSchedule:
     def values(self) -> Tensor:
         """(count,) float64."""
         return BETA_SHAPES[self.shape](self.start, self.end, self.count)
+
+
+def _cosine_betas(offset: float, largest: float, count: int) -> Tensor:
+    angles = (torch.linspace(0, 1, count + 1, dtype=torch.float64) + offset) / (1 + offset) * (math.pi / 2)
+    alpha_bars = angles.cos().square()
+    return (1 - alpha_bars[1:] / alpha_bars[:-1]).clamp(max=largest)
 
 
 @dataclass(frozen=True)

@@ -170,15 +170,15 @@ def make_decoder(
     num_blocks: int,
     attends: frozenset[int],
     decoder_type: str,
+    middle: bool = True,
 ) -> nn.ModuleDict:
-    """The layers from the bottom up to the image, in the order they run."""
+    """The layers from the bottom up to the image, in the order they run; ``middle``: with the two at the bottom."""
     dec, skips = nn.ModuleDict(), list(skips)
     bottom, width = levels[-1][0], skips[-1]
     for res, level_width in reversed(levels):
         prefix = f"{res}x{res}_"
         if res == bottom:
-            dec[prefix + "in0"] = block(width, width, attention=True)
-            dec[prefix + "in1"] = block(width, width)
+            dec.update(dict(make_middle(block, res, width).items()) if middle else {})
         else:
             dec[prefix + "up"] = block(width, width, resample="up")
         for index in range(num_blocks + 1):
@@ -191,6 +191,12 @@ def make_decoder(
             dec[prefix + "aux_norm"] = group_norm(width, max_groups=block.max_groups)
             dec[prefix + "aux_conv"] = Conv2d(width, out_channels, 3, init_scale=1e-5)
     return dec
+
+
+def make_middle(block: BlockMaker, res: int, width: int) -> nn.ModuleDict:
+    """The two layers at the bottom."""
+    prefix = f"{res}x{res}_"
+    return nn.ModuleDict({prefix + "in0": block(width, width, attention=True), prefix + "in1": block(width, width)})
 
 
 def run_encoder(enc: nn.ModuleDict, x: Tensor, emb: Tensor) -> tuple[Tensor, list[Tensor]]:

@@ -1,10 +1,13 @@
-"""DPM-Solver, singlestep, orders 1 to 3: an exponential integrator in half the logSNR, for the noise estimate.
+"""DPM-Solver, singlestep, orders 1 to 3: an exponential integrator in half the logSNR.
 
-Source: arXiv:2206.00927, algorithms 1 and 2; LuChengTHU/dpm-solver@52bc3fbc ``dpm_solver_pytorch.py`` (MIT), with
-``algorithm_type='dpmsolver'``, ``solver_type='dpmsolver'``, ``method='singlestep'``. Deviations: the state is
-x_t / alpha (data units), where alpha cancels from every formula and ``sigma_t * expm1(h)`` is the difference of two
-sigmas; so the result is x_t / alpha at ``t_end``, which for VP at 1e-3 is larger by a factor 1 + 5.5e-5. The state is
-float64, the original's float32.
+It holds the noise estimate constant over a step, to first order, or the image estimate, which is the singlestep form of
+DPM-Solver++; at order 1 the two are the same.
+
+Source: arXiv:2206.00927, algorithms 1 and 2; arXiv:2211.01095, algorithm 1, and the order 3 that goes with it;
+LuChengTHU/dpm-solver@52bc3fbc ``dpm_solver_pytorch.py`` (MIT), with ``algorithm_type='dpmsolver'`` or 'dpmsolver++',
+``solver_type='dpmsolver'``, ``method='singlestep'``. Deviations: the state is x_t / alpha (data units), where alpha
+cancels from every formula and ``sigma_t * expm1(h)`` is the difference of two sigmas; so the result is x_t / alpha at
+``t_end``, which for VP at 1e-3 is larger by a factor 1 + 5.5e-5. The state is float64, the original's float32.
 """
 
 from __future__ import annotations
@@ -34,7 +37,12 @@ if TYPE_CHECKING:
 
 
 def dpm_solver_singlestep(
-    denoiser: Denoiser, x: Tensor, sigmas: Tensor | Sequence[float], orders: Sequence[int]
+    denoiser: Denoiser,
+    x: Tensor,
+    sigmas: Tensor | Sequence[float],
+    orders: Sequence[int],
+    *,
+    estimate: str = "noise",
 ) -> Tensor:
     """Steps of the given orders; a step of order k begins at one level, evaluates at k levels and ends k levels on.
 
@@ -44,6 +52,7 @@ def dpm_solver_singlestep(
         sigmas: decreasing, positive noise levels, inner ones included, ``sum(orders) + 1`` of them
             (``schedules.singlestep_sigmas``).
         orders: of each step, 1, 2 or 3.
+        estimate: what a step extrapolates, "noise" or "image".
 
     Returns:
         The state at the last level.
@@ -52,14 +61,15 @@ def dpm_solver_singlestep(
         UsageError: ``sigmas`` and ``orders`` do not fit each other.
     """
     levels = torch.as_tensor(sigmas).tolist()
-    if len(levels) != sum(orders) + 1 or not set(orders) <= _STEPS.keys():
+    steps = _STEPS[estimate]
+    if len(levels) != sum(orders) + 1 or not set(orders) <= steps.keys():
         raise UsageError(
             f"expected steps of order 1, 2 or 3 and {sum(orders) + 1} sigmas for the orders {list(orders)}, "
             f"got {len(levels)} sigmas"
         )
     first = 0
     for order in orders:
-        x = _STEPS[order](denoiser, x, *levels[first : first + order + 1])
+        x = steps[order](denoiser, x, *levels[first : first + order + 1])
         first += order
     return x
 
@@ -89,7 +99,28 @@ def _third(denoiser: Denoiser, x: Tensor, s: float, s1: float, s2: float, t: flo
     return x + (t - s) * eps - (h / h2) * outer * (eps2 - eps)
 
 
-_STEPS: dict[int, Callable[..., Tensor]] = {1: _first, 2: _second, 3: _third}
+def _second_of_image(denoiser: Denoiser, x: Tensor, s: float, s1: float, t: float) -> Tensor:
+    r1 = math.log(s / s1) / math.log(s / t)
+    phi1 = t / s - 1  # expm1(-h)
+    x0 = evaluate(denoiser, x, s)
+    x01 = evaluate(denoiser, (s1 / s) * x + (1 - s1 / s) * x0, s1)
+    return (t / s) * x - phi1 * x0 - (0.5 / r1) * phi1 * (x01 - x0)
+
+
+def _third_of_image(denoiser: Denoiser, x: Tensor, s: float, s1: float, s2: float, t: float) -> Tensor:
+    h, h1, h2 = (math.log(s / level) for level in (t, s1, s2))
+    x0 = evaluate(denoiser, x, s)
+    x01 = evaluate(denoiser, (s1 / s) * x + (1 - s1 / s) * x0, s1)
+    inner = (s2 / s - 1) / h2 + 1  # expm1(-h2) / h2 + 1
+    x02 = evaluate(denoiser, (s2 / s) * x + (1 - s2 / s) * x0 + (h2 / h1) * inner * (x01 - x0), s2)
+    outer = (t / s - 1) / h + 1
+    return (t / s) * x + (1 - t / s) * x0 + (h / h2) * outer * (x02 - x0)
+
+
+_STEPS: dict[str, dict[int, Callable[..., Tensor]]] = {
+    "noise": {1: _first, 2: _second, 3: _third},
+    "image": {1: _first, 2: _second_of_image, 3: _third_of_image},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +133,9 @@ class DPMSolver(FixedStepSampler):
     order: int = option(int, 3, "highest order of a step", choices=(1, 2, 3))
     spacing: str = option(str, "logsnr", "how the noise levels are spaced", choices=tuple(TIME_SPACINGS))
     t_end: float = option(float, None, "the last time (0.001, or the kernel's smallest if larger)", least=0)
+    estimate: str = option(
+        str, "noise", "what a step extrapolates: noise, or image (DPM-Solver++ singlestep)", choices=tuple(_STEPS)
+    )
     denoise_final: bool = option(bool, False, "replace the last state by the denoiser's estimate, one more evaluation")
 
     def __post_init__(self) -> None:
@@ -125,5 +159,5 @@ class DPMSolver(FixedStepSampler):
         return self.steps + self.denoise_final
 
     def integrate(self, denoiser: Denoiser, x: Tensor) -> Tensor:
-        x = dpm_solver_singlestep(denoiser, x, self.sigmas, self.orders)
+        x = dpm_solver_singlestep(denoiser, x, self.sigmas, self.orders, estimate=self.estimate)
         return evaluate(denoiser, x, float(self.sigmas[-1])) if self.denoise_final else x

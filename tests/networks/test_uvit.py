@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from reprozoo.networks.uvit import Attention, UViT, timestep_embedding
+from reprozoo.networks.transformer import Attention, timestep_embedding
+from reprozoo.networks.uvit import UViT
 
 
 def randomised(network: nn.Module) -> nn.Module:
@@ -101,3 +102,13 @@ def test_class_must_be_given_exactly_when_there_are_classes() -> None:
         small()(x, times, torch.zeros(1, dtype=torch.long))
     with pytest.raises(ValueError, match="needs classes"):
         small(num_classes=10)(x, times)
+
+
+def test_half_precision_stays_near() -> None:
+    network, x, time = small(), torch.randn(1, 3, 16, 16), torch.tensor([500.5])
+    with torch.no_grad():
+        expected = network(x, time)
+        found = network.to(torch.bfloat16)(x.to(torch.bfloat16), time)
+    assert found.dtype == torch.bfloat16
+    # Eight bits of mantissa through some twenty layers.
+    assert (found.float() - expected).norm() < 0.05 * expected.norm()

@@ -19,6 +19,9 @@ DATA = Gaussian.random()
 Predict = Callable[[Tensor, "Level"], Tensor]
 
 
+Step = Callable[[Tensor, list["Level"], int], Tensor]
+
+
 def bent(x: Tensor, sigma: Tensor) -> Tensor:
     """A denoiser that is not linear in ``x``."""
     return torch.tanh(1.3 * DATA(x, sigma) + 0.2)
@@ -71,18 +74,41 @@ def textbook_singlestep(x: Tensor, levels: list[Level], order: int) -> Tensor:
     return drift - t.std * math.expm1(h) * eps - t.std / r2 * (math.expm1(h) / h - 1) * change
 
 
+def textbook_image_step(x: Tensor, levels: list[Level], order: int) -> Tensor:
+    """One step on the VP state ``x``: arXiv:2211.01095, algorithm 1, and the original code's order 3."""
+    s, t = levels[0], levels[-1]
+    h = t.lam - s.lam
+    x0 = predict_x0(x, s)
+    drift = t.std / s.std * x - t.alpha * math.expm1(-h) * x0
+    if order == 1:
+        return drift
+    s1 = levels[1]
+    r1 = (s1.lam - s.lam) / h
+    change = predict_x0(s1.std / s.std * x - s1.alpha * math.expm1(-r1 * h) * x0, s1) - x0
+    if order == 2:
+        return drift - t.alpha / (2 * r1) * math.expm1(-h) * change
+    s2 = levels[2]
+    r2 = (s2.lam - s.lam) / h
+    u2 = s2.std / s.std * x - s2.alpha * math.expm1(-r2 * h) * x0
+    u2 = u2 + s2.alpha * r2 / r1 * (math.expm1(-r2 * h) / (r2 * h) + 1) * change
+    return drift + t.alpha / r2 * (math.expm1(-h) / h + 1) * (predict_x0(u2, s2) - x0)
+
+
 @pytest.mark.parametrize("kernel", [VP(), DiscreteVP()], ids=lambda kernel: kernel.name)
 @pytest.mark.parametrize("spacing", ["logsnr", "time_uniform", "time_quadratic"])
 @pytest.mark.parametrize("orders", [[1] * 6, [2] * 3, [3, 3, 1], [3, 2, 1], [3, 3, 2]], ids=str)
-def test_singlestep_is_the_textbook_formula(kernel: Kernel, spacing: str, orders: list[int]) -> None:
+@pytest.mark.parametrize(("estimate", "step"), [("noise", textbook_singlestep), ("image", textbook_image_step)])
+def test_singlestep_is_the_textbook_formula(
+    kernel: Kernel, spacing: str, orders: list[int], estimate: str, step: Step
+) -> None:
     sigmas = singlestep_sigmas(kernel, orders, spacing=spacing, t_end=2e-3)
     levels = [level(kernel, sigma) for sigma in sigmas.tolist()]
     noise = torch.randn(3, 1, 2, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     expected, first = noise, 0
     for order in orders:
-        expected = textbook_singlestep(expected, levels[first : first + order + 1], order)
+        expected = step(expected, levels[first : first + order + 1], order)
         first += order
-    x = dpm_solver_singlestep(bent, kernel.initial_state(noise), sigmas, orders)
+    x = dpm_solver_singlestep(bent, kernel.initial_state(noise), sigmas, orders, estimate=estimate)
     # Rounding only: starting states of 150 and differences of nearly equal noise estimates cost some four digits.
     torch.testing.assert_close(x * levels[-1].alpha, expected, rtol=1e-9, atol=1e-11)
 

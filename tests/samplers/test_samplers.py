@@ -252,6 +252,7 @@ def test_every_accepted_option_changes_what_runs(name: str) -> None:
         "atol": 1e-3,
         "denoise_final": True,
         "clip_x0": True,
+        "estimate": "image",
     }
     x = VP().initial_state(3 * noises())
     for option in sampler_options(name):
