@@ -113,15 +113,12 @@ class MapRecipe:
         Raises:
             UsageError: a label for an unconditional model, none for a conditional one, or one out of range.
         """
-        from reprozoo.maps import CONDITION_KINDS, EMPTY, check_condition
+        from reprozoo.maps import Condition, check_condition
 
-        label = frozenset({"class_label"})
-        conditional = self.card.num_classes is not None
-        accepts = frozenset(CONDITION_KINDS) - (frozenset() if conditional else label)
-        for condition in set(conditions) or {EMPTY}:
-            check_condition(
-                condition, accepts, label if conditional else frozenset(), self.card.num_classes, name=self.spec
-            )
+        labels = {condition.class_label for condition in conditions} or {None}
+        takes = frozenset({"class_label"} if self.card.num_classes is not None else ())
+        for label in labels:
+            check_condition(Condition(class_label=label), takes, takes, self.card.num_classes, name=self.spec)
 
     def identity(self) -> dict[str, Any]:
         """Everything that can change an image, as JSON: equal identities mean equal images, and share them."""

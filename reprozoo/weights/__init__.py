@@ -3,15 +3,45 @@
 ``fetch`` promises a local file whose sha256 is the one that its card names or, where the card does not know it, the one
 that was seen first; anything else is an ``IntegrityError`` with both digests. Half a file is never handed out: a file
 appears under its final name whole, verified and synced, or not at all, and two processes may fetch it at once.
+
+The public names are imported when they are first used: a list of models asks for the status of files and reads none.
 """
 
-from reprozoo.weights.cache import Progress, content_digest, sha256_of
-from reprozoo.weights.checkpoint import Checkpoint
-from reprozoo.weights.fetching import FetchedFile, fetch, status
-from reprozoo.weights.folders import DiffusersFolder, read_folder
-from reprozoo.weights.formats import read_checkpoint, read_tensors, recognise
-from reprozoo.weights.importing import forget, import_file, importable
-from reprozoo.weights.planning import PlannedFile, check_room, plan, size_of
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reprozoo.weights.cache import Progress, content_digest, sha256_of
+    from reprozoo.weights.checkpoint import Checkpoint
+    from reprozoo.weights.fetching import FetchedFile, fetch, status
+    from reprozoo.weights.folders import DiffusersFolder, read_folder
+    from reprozoo.weights.formats import read_checkpoint, read_tensors, recognise
+    from reprozoo.weights.importing import forget, import_file, importable
+    from reprozoo.weights.planning import PlannedFile, check_room, plan, size_of
+
+_LAZY = {
+    "Checkpoint": "checkpoint",
+    "DiffusersFolder": "folders",
+    "FetchedFile": "fetching",
+    "PlannedFile": "planning",
+    "Progress": "cache",
+    "check_room": "planning",
+    "content_digest": "cache",
+    "fetch": "fetching",
+    "forget": "importing",
+    "import_file": "importing",
+    "importable": "importing",
+    "plan": "planning",
+    "read_checkpoint": "formats",
+    "read_folder": "folders",
+    "read_tensors": "formats",
+    "recognise": "formats",
+    "sha256_of": "cache",
+    "size_of": "planning",
+    "status": "fetching",
+}
 
 __all__ = [
     "Checkpoint",
@@ -34,3 +64,13 @@ __all__ = [
     "size_of",
     "status",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'reprozoo.weights' has no attribute {name!r}")
+    return getattr(import_module(f"reprozoo.weights.{_LAZY[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
