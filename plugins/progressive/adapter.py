@@ -1,0 +1,53 @@
+"""From a progressive-distillation card to a map; imported only when one is loaded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from reprozoo import Condition, LoadContext, NetworkDenoiserMap, UsageError
+from reprozoo.denoisers import load_weights
+from reprozoo.kernels import at, per_sample
+from reprozoo.networks.progressive_unet import ProgressiveUNet, state_dict_from_flax
+
+LARGEST_TIME = 1000.0
+
+
+class ProgressiveMap(NetworkDenoiserMap):
+    """x0 itself, the network being told the noise level as 1000 * atan(sigma) / (pi / 2)."""
+
+    def denoise(self, x: Tensor, sigma: Tensor, conditions: Sequence[Condition]) -> Tensor:
+        lowest, highest = (at(self.kernel.sigma, t) for t in (self.kernel.t_min, self.kernel.t_max))
+        time = sigma.clamp(lowest, highest).atan() * (2 / math.pi * LARGEST_TIME)
+        state = per_sample(self.kernel.alpha(self.kernel.time(sigma)), x) * x
+        return self.run_network(state, time, self.class_labels(conditions))
+
+
+def load(context: LoadContext) -> ProgressiveMap:
+    """Build the card's network, load its weights strictly, wrap it.
+
+    Raises:
+        UsageError: the sampler has another number of steps than the student.
+    """
+    checkpoint = context.checkpoint()
+    _check_steps(context, int(checkpoint.facts.get("num_sample_steps", 0)))
+    network = ProgressiveUNet(**context.card.network)
+    load_weights(network, _state_dict(checkpoint.tensors), context.card.id)
+    return ProgressiveMap(network, **context.network_settings())
+
+
+def _state_dict(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    is_flax = any(name.endswith("/kernel") for name in tensors)
+    return state_dict_from_flax(tensors) if is_flax else dict(tensors)
+
+
+def _check_steps(context: LoadContext, trained: int) -> None:
+    """A teacher says 0 and takes any number of steps."""
+    steps = getattr(context.sampler, "steps", trained)
+    if trained and steps != trained:
+        raise UsageError(
+            f"{context.card.id} is a student of {trained} steps and was asked for {steps}; leave out +steps, or choose "
+            "the student of that number"
+        )
