@@ -7,6 +7,7 @@ recipe says who it is (``identity``, the store's key), what to show (``describe`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -42,15 +43,21 @@ class MapSpec:
         Raises:
             UsageError: an empty id, or an option that is not ``name=value`` or is given twice.
         """
-        head, *parts = text.split("+")
-        target, _, revision = head.partition("@") if ":" not in head or head.startswith("hf:") else (head, "", "")
+        head, *parts = re.split(r"\+(?=[\w-]+=)", text)  # a value may end in plus signs: sampler=dpm-solver++
+        scheme = ":" in head and not head.startswith("hf:")
+        if unfinished := None if scheme else re.search(r"\+[\w-]*", head):
+            parts.insert(0, unfinished.group()[1:])
+            head = head[: unfinished.start()]
+        target, _, revision = (head, "", "") if scheme else head.partition("@")
         if not target.strip():
             raise UsageError(f"{text!r} names no model; expected ID, ID@REVISION or ID+option=value")
         options: dict[str, str] = {}
         for part in parts:
             name, equals, value = part.partition("=")
-            if not equals or not name:
-                raise UsageError(f"{text!r}: expected +option=value, got +{part}")
+            unfinished = re.search(r"\+[\w-]+$", value)
+            if not equals or unfinished:
+                came = unfinished.group() if unfinished else f"+{part}"
+                raise UsageError(f"{text!r}: expected +option=value, got {came}")
             if name in options:
                 raise UsageError(f"{text!r} gives the option {name!r} twice")
             options[name] = value

@@ -20,6 +20,7 @@ from reprozoo.zoo import MapRecipe, MapSpec, resolve
         ("sd-v1-4@b95be7d", MapSpec("sd-v1-4", "b95be7d")),
         ("edmv1+steps=50+sampler=heun", MapSpec("edmv1", None, {"steps": "50", "sampler": "heun"})),
         ("hf:owner/repo@abc+dtype=x", MapSpec("hf:owner/repo", "abc", {"dtype": "x"})),
+        ("uvit+sampler=dpm-solver+++steps=9", MapSpec("uvit", None, {"sampler": "dpm-solver++", "steps": "9"})),
         ("samples:./a@b/c", MapSpec("samples:./a@b/c")),
     ],
 )
@@ -33,6 +34,8 @@ def test_specs_parse(text: str, parsed: MapSpec) -> None:
         ("", "names no model"),
         ("+steps=3", "names no model"),
         ("theory-gaussian+steps", r"expected \+option=value, got \+steps"),
+        ("theory-gaussian+", r"expected \+option=value, got \+"),
+        ("theory-gaussian+sampler=heun+steps", r"expected \+option=value, got \+steps"),
         ("theory-gaussian+steps=5+steps=6", "gives the option 'steps' twice"),
         ("theory-gausian", "did you mean 'theory-gaussian'"),
         ("theory-gaussian+stepz=5", "has no option 'stepz' .did you mean 'steps'"),

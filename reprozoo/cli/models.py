@@ -95,20 +95,31 @@ def show(*, model: str, as_json: bool) -> None:
         print_json({"card": card.to_json(), "digest": card.digest(), "status": row.status, "bytes": row.bytes} | family)
     else:
         _print_card(row, registered.value if registered else None)
-        if other := _partner(zoo, card):
-            click.echo(f"Compare it on the same noise: reprozoo compare {model} {other}")
+        click.echo(f"Compare it on the same noise: {_comparison(zoo, card, model)}")
+
+
+def _comparison(zoo: Zoo, card: ModelCard, spec: str) -> str:
+    """The command that compares the model: with another of the same noise, or with itself in twice as many steps."""
+    if other := _partner(zoo, card):
+        against = other
+    else:
+        steps = card.sampler.get("steps")
+        against = f"{spec}+steps={2 * steps}" if steps else "samples:FOLDER"
+    classes = f" --class 0-{card.num_classes - 1}" if card.num_classes else ""
+    return f"reprozoo compare {spec} {against}{classes}"
 
 
 def _partner(zoo: Zoo, card: ModelCard) -> str | None:
-    """Another model that takes the same noise: of the same data and with the same conditions rather than not."""
+    """Another model that takes the same noise and classes: of the same data, a network, and easily had, rather."""
 
-    def distance(other: ModelCard) -> tuple[bool, bool, bool, bool, str]:
-        here = status_of(zoo, other) in ("bundled", "cached")
-        other_data = dataset_of(other) != dataset_of(card)
-        return (other.num_classes != card.num_classes, other_data, not other.weights, not here, other.id)
+    def distance(other: ModelCard) -> tuple[bool, bool, int, str]:
+        effort = list(STATUSES).index(status_of(zoo, other))
+        return (dataset_of(other) != dataset_of(card), not other.network, effort, other.id)
 
-    shapes = (card.noise_shape, card.image_shape)
-    fitting = [m for m in zoo.registry.models.values() if (m.noise_shape, m.image_shape) == shapes and m.id != card.id]
+    def takes(model: ModelCard) -> tuple[object, ...]:
+        return (model.noise_shape, model.image_shape, model.num_classes)
+
+    fitting = [model for model in zoo.registry.models.values() if takes(model) == takes(card) and model.id != card.id]
     return min(fitting, key=distance).id if fitting else None
 
 
@@ -208,10 +219,10 @@ def _print_card(row: Row, family: Family | None) -> None:
         if known.get(name) not in (None, "", [], {}):
             shown = shape(known[name]) if name.endswith("_shape") else one_line(known[name])
             lines.append((name.replace("_", " "), shown))
+    lines.append(("card", str(card.source_file)))
     lines.append(("status", f"{row.status}: {STATUSES.get(row.status, '')}"))
     for source in card.weights:
-        instructions = getattr(source, "instructions", "")
-        lines.append((source.name, source.describe() + (f". {instructions}" if instructions else "")))
+        lines += _source_lines(card, source)
     for name, option in (family.options if family else {}).items():
         value = card.options.get(name, option.default)
         lines.append((f"+{name}=", f"{option.help} ({'chosen by the family' if value is None else value})"))
@@ -222,7 +233,19 @@ def _print_card(row: Row, family: Family | None) -> None:
         click.echo(f"Its sampler takes {names} and +sampler= another one, e.g. {card.id}+steps=50.")
 
 
+def _source_lines(card: ModelCard, source: WeightsSource) -> list[tuple[str, str]]:
+    """Where a file comes from, how it is known and read, and what a person has to do."""
+    from reprozoo.report.plain import one_line
+
+    known = source.to_json()
+    details = [(f"  {name}", one_line(known[name])) for name in SOURCE_SHOWN if known.get(name)]
+    if "instructions" in known:
+        details.append(("  then", f"reprozoo import {card.id} FILE"))
+    return [(source.name, source.describe()), *details]
+
+
 SHOWN = (
     "id", "aliases", "family", "licence", "paper", "table_row", "status_note", "noise_shape", "image_shape",
-    "num_classes", "training", "network", "kernel", "sampler",
+    "num_classes", "training", "network", "kernel", "sampler", "options",
 )  # fmt: skip
+SOURCE_SHOWN = ("instructions", "revision", "files", "format", "sha256", "bytes", "gated")

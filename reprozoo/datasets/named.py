@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,10 @@ from reprozoo.datasets.arrays import ImageDataset, array_sha256
 from reprozoo.datasets.cifar import DECODERS, Arrays
 from reprozoo.datasets.files import read_images
 from reprozoo.errors import IntegrityError, UnavailableError, UsageError, did_you_mean
+from reprozoo.files import whole_file
 from reprozoo.plugins import import_object, installed_plugins, installed_registry
 from reprozoo.weights import Progress, content_digest, fetch, sha256_of
-from reprozoo.weights.cache import explained, require_room, sync_directory, write_json
+from reprozoo.weights.cache import REMEDY, explained, require_room, write_json
 
 
 def load_dataset(
@@ -147,16 +147,9 @@ def _write(path: Path, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> 
     with explained(paths.datasets_home()):
         path.parent.mkdir(parents=True, exist_ok=True)
         require_room(path.parent, images.nbytes)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
+        with whole_file(path, remedy=REMEDY) as temporary:
             save_file({"images": images, "labels": labels}, temporary)
-            with temporary.open("rb") as stream:
-                os.fsync(stream.fileno())
             write_json(_note(path), {"sha256": sha256_of(temporary)})
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        sync_directory(path.parent)
 
 
 def _cached(card: DatasetCard, split: str) -> Path | None:

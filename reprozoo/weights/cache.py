@@ -7,7 +7,6 @@ that are not finished, ``locks/`` one lock a source.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import logging
@@ -21,7 +20,8 @@ from typing import Any
 
 from reprozoo import paths
 from reprozoo.cards import UNKNOWN, WeightsSource, canonical_digest
-from reprozoo.errors import IntegrityError, PartialError, UsageError
+from reprozoo.errors import IntegrityError, PartialError, ReprozooError, UsageError
+from reprozoo.files import FULL_DISK, sync_directory, write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +30,7 @@ Progress = Callable[[str, int, int | None], None]  # name of the file, bytes so 
 REMEMBER_BYTES = 16 << 20  # hashing less takes some 20 ms, which is not worth a note
 SETTLED_S = 2.0  # a file changed this recently may change again within one tick of its clock
 SPARE_BYTES = 64 << 20  # left free on the disk after a download
+REMEDY = "set REPROZOO_HOME to a directory that you may write to"
 
 
 def sha256_of(path: Path) -> str:
@@ -44,7 +45,7 @@ def sha256_of(path: Path) -> str:
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     if stat.st_size >= REMEMBER_BYTES and time.time() - stat.st_mtime > SETTLED_S:
-        with suppress(OSError):  # a cache that cannot be written costs time, nothing else
+        with suppress(OSError, ReprozooError):  # a cache that cannot be written costs time, nothing else
             write_json(note, {"path": str(path), "mark": mark, "sha256": digest})
     return digest
 
@@ -158,7 +159,7 @@ def explained(place: Path, variable: str = "REPROZOO_HOME") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in FULL_DISK:
             raise PartialError(
                 f"the disk of {place} is full; what was fetched is kept. Make room, or set {variable} to a directory "
                 "on another disk, and run the same command again"
@@ -187,22 +188,7 @@ def require_room(place: Path, needed: int, variable: str = "REPROZOO_HOME") -> N
 def write_json(path: Path, value: Any) -> None:
     """Write a small file so that it is whole or not there at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as stream:
-        json.dump(value, stream, indent=1, sort_keys=True)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory durable, where the system can."""
-    with suppress(OSError):  # Windows cannot open a directory
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    write_whole(path, json.dumps(value, indent=1, sort_keys=True).encode(), remedy=REMEDY)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reprozoo import paths
-from reprozoo.weights.cache import require_room, sha256_of, sync_directory, write_json
+from reprozoo.files import whole_file
+from reprozoo.weights.cache import REMEDY, require_room, sha256_of, write_json
 from reprozoo.weights.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
@@ -68,8 +68,7 @@ def _save(checkpoint: Checkpoint, target: Path) -> None:
     tensors = _separate(checkpoint)
     target.parent.mkdir(parents=True, exist_ok=True)
     require_room(target.parent, sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()))
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
+    with whole_file(target, remedy=REMEDY) as temporary:
         save_file(tensors, temporary)
         note = {
             "sha256": sha256_of(temporary),
@@ -77,11 +76,7 @@ def _save(checkpoint: Checkpoint, target: Path) -> None:
             "init": dict(checkpoint.init),
             "facts": dict(checkpoint.facts),
         }
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
     write_json(target.with_suffix(".json"), note)
-    sync_directory(target.parent)
 
 
 def _separate(checkpoint: Checkpoint) -> dict[str, Tensor]:

@@ -101,7 +101,7 @@ def test_a_full_disk_then_room_again(url_source, server, content, home, monkeypa
 
     def full(self, mode="r", *args, **kwargs):
         stream = real_open(self, mode, *args, **kwargs)
-        return Full(stream) if mode in ("wb", "r+b") else stream
+        return Full(stream) if self.suffix == ".part" else stream
 
     class Full:
         def __init__(self, stream):
