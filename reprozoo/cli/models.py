@@ -103,8 +103,8 @@ def _comparison(zoo: Zoo, card: ModelCard, spec: str) -> str:
     if other := _partner(zoo, card):
         against = other
     else:
-        steps = card.sampler.get("steps")
-        against = f"{spec}+steps={2 * steps}" if steps else "samples:FOLDER"
+        steps = {**card.sampler, **card.options}.get("steps")
+        against = f"{card.id}+steps={2 * steps}" if steps else "samples:FOLDER"
     classes = f" --class 0-{card.num_classes - 1}" if card.num_classes else ""
     return f"reprozoo compare {spec} {against}{classes}"
 

@@ -24,6 +24,7 @@ CHUNK_BYTES = 1 << 20
 MAX_REDIRECTS = 5
 MAX_RETRY_AFTER_S = 60.0
 PASSING_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+NO_HEAD_STATUS = frozenset({401, 403, 405, 501})  # of servers that answer GET and no HEAD, e.g. with signed addresses
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def download(
 
 
 def remote_size(url: str, *, timeout_s: float | None = None) -> int | None:
-    """How long the server says a file is; None where it does not say.
+    """How long the server says a file is; None where it does not say, or not now: a size is not worth a second try.
 
     Raises:
         UsageError: the address is neither https nor on this machine.
@@ -102,7 +103,7 @@ def remote_size(url: str, *, timeout_s: float | None = None) -> int | None:
             return int(length) if length.isdecimal() else None
     except urllib.error.HTTPError as error:
         with error:
-            if error.code == 405:  # a server that does not answer HEAD
+            if error.code in PASSING_STATUS | NO_HEAD_STATUS:
                 return None
             raise UnavailableError(f"{urlsplit(url).hostname} answered {error.code} {error.reason} to {url}") from error
     except (OSError, http.client.HTTPException) as error:

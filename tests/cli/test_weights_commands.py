@@ -158,6 +158,12 @@ def test_cards_of_ones_own(cli, tmp_path, monkeypatch):
     assert outcome.code == 0, outcome.err
     assert "A small U-ViT" in outcome.out
     assert cli("show", "mine").code == 2  # forgotten again
+    users = tmp_path / "config" / "reprozoo" / "registry" / "models"
+    users.mkdir(parents=True)
+    (users.parent / "a.toml").write_text(CARD.replace('"imported"', '"beside"'))
+    (users / "b.toml").write_text(CARD.replace('"imported"', '"below"'))
+    for name in ("mine", "beside", "below"):
+        assert cli("--registry", own, "show", name).code == 0
     (own / "mine.toml").write_text(CARD.replace('"imported"', '"tiny-edm"'))
     outcome = cli("--registry", own, "models")
     assert outcome.code == 2
@@ -166,5 +172,25 @@ def test_cards_of_ones_own(cli, tmp_path, monkeypatch):
     assert cli("models").code == 0
 
 
-def test_show_says_how_to_compare(cli):
-    assert "reprozoo compare tiny-edm " in cli("show", "tiny-edm").out
+@pytest.mark.parametrize(
+    ("model", "command"),
+    [
+        ("tiny-edm", "compare tiny-edm tiny-uvit"),
+        ("tiny-edm+steps=9", "compare tiny-edm+steps=9 tiny-uvit"),
+        ("edm-cond-vp", "compare edm-cond-vp edm-cond-ve --class 0-9"),
+        ("adm-imagenet128", "compare adm-imagenet128 adm-imagenet128+steps=100 --class 0-999"),  # alone of its shape
+        ("vae-vampprior", "compare vae-vampprior samples:FOLDER"),
+    ],
+)
+def test_show_says_how_to_compare(cli, model, command):
+    assert cli("show", model).out.endswith(f"Compare it on the same noise: reprozoo {command}\n")
+
+
+def test_show_says_everything_about_the_files(cli):
+    shown = " ".join(cli("show", "sd-v1-4").out.split())
+    for text in ("revision b95be7d6f134c3a9e62ee616f310733567f069ce", "unet/config.json;", "guidance_scale = 7.5"):
+        assert text in shown
+    assert "registry/models/sd-v1-4.toml" in shown
+    shown = " ".join(cli("show", "ddpmv1").out.split())
+    for text in ("https://drive.google.com/", "instructions the folder holds", "then reprozoo import ddpmv1 FILE"):
+        assert text in shown

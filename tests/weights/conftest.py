@@ -30,6 +30,7 @@ class FileServer:
         self.script: list[Behaviour] = []
         self.ranges: list[str] = []
         self.bytes_sent = 0
+        self.head_status = 200
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -39,6 +40,12 @@ class FileServer:
                 server.ranges.append(self.headers.get("Range", ""))
                 self.close_connection = True
                 (server.script.pop(0) if server.script else server.serve)(self)
+
+            def do_HEAD(self) -> None:
+                self.close_connection = True
+                self.send_response(server.head_status)
+                self.send_header("Content-Length", str(len(server.content)))
+                self.end_headers()
 
             def log_message(self, *arguments: object) -> None: ...
 

@@ -155,14 +155,16 @@ def test_two_processes_at_once_fetch_it_once(url_source, server, content, home):
     assert len(server.ranges) == 1
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
-def test_killed_half_way_then_run_again(url_source, server, content, home):
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent in another way there")
+@pytest.mark.parametrize("how", ["SIGINT", "SIGKILL"])
+def test_interrupted_half_way_then_run_again(url_source, server, content, home, how):
     server.script = [lambda handler: server.serve(handler, pause_s=0.3)]
     process = run_fetch(url_source, home)
     while server.bytes_sent < 2 * 65536:
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
+    process.send_signal(getattr(signal, how))
     process.communicate()
+    assert process.returncode != 0
     assert files_in(home) == []
     assert get(url_source).path.read_bytes() == content
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reprozoo.errors import IntegrityError, PartialError, UnavailableError, UsageError
-from reprozoo.weights.http import Patience, check_secure, download
+from reprozoo.weights.http import Patience, check_secure, download, remote_size
 
 QUICK = Patience(timeout_s=0.5, attempts=3, backoff_s=0.01)
 
@@ -186,6 +186,16 @@ def test_an_unknown_host_is_named_at_once(part):
     with pytest.raises(UnavailableError, match=r"could not (reach|fetch) .*nowhere\.invalid"):
         download("https://nowhere.invalid/x", part, patience=QUICK)
     assert time.monotonic() - started < 20
+
+
+@pytest.mark.parametrize("status", [403, 405, 500, 501, 503])
+def test_the_size_is_asked_for_and_not_insisted_on(server, content, status):
+    assert remote_size(server.url) == len(content)
+    server.head_status = status
+    assert remote_size(server.url) is None
+    server.head_status = 404
+    with pytest.raises(UnavailableError, match=r"127\.0\.0\.1 answered 404"):
+        remote_size(server.url)
 
 
 def test_no_room_on_the_disk(server, part, monkeypatch):

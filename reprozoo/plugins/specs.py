@@ -1,0 +1,193 @@
+"""What plugins register, and the hooks they register it through.
+
+A registered ``Family`` is a cheap description; its ``load`` is a string that is imported when a model is really loaded,
+so listing models imports no framework.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from reprozoo.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from reprozoo.cards import ModelCard
+    from reprozoo.kernels import Kernel
+    from reprozoo.samplers import Sampler
+    from reprozoo.weights.checkpoint import Checkpoint
+
+GROUP = "reprozoo"
+
+hookspec = pluggy.HookspecMarker(GROUP)
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a family, settable in a map spec as ``+name=value``.
+
+    Args:
+        kind: int, float, bool or str; or "file" / "dataset", whose content's digest becomes part of the map's identity.
+        help: one line for ``reprozoo show``.
+        default: used where neither the spec nor the card sets it; None means "the family decides from the card".
+        choices: the values allowed, if limited.
+    """
+
+    kind: type | str
+    help: str
+    default: Any = None
+    choices: tuple[Any, ...] = ()
+
+    def parse(self, name: str, text: str) -> Any:
+        """``text`` of a map spec as a value of this option.
+
+        Raises:
+            UsageError: it is not of the option's kind or not among its choices.
+        """
+        value = _parse_value(name, text, self.kind)
+        if self.choices and value not in self.choices:
+            raise UsageError(f"option {name}={text}: expected one of {', '.join(map(str, self.choices))}")
+        return value
+
+
+@dataclass(frozen=True)
+class LoadContext:
+    """Everything a family needs to build one map: checked, resolved, on disk.
+
+    Attributes:
+        card: the model's card.
+        options: the family's options after option > card > default.
+        files: verified local files by name; "weights" where there is one.
+        device: torch device string.
+        dtype: "float32", "float16" or "bfloat16".
+        kernel, sampler: built from card and options for families of denoisers, None for others.
+    """
+
+    card: ModelCard
+    options: Mapping[str, Any]
+    files: Mapping[str, Path]
+    device: str = "cpu"
+    dtype: str = "float32"
+    kernel: Kernel | None = None
+    sampler: Sampler | None = None
+
+    def checkpoint(self, name: str = "weights", *, parameter_names: Sequence[str] | None = None) -> Checkpoint:
+        """What file ``name`` holds, in the format its card says, read without executing anything, on the CPU.
+
+        Args:
+            parameter_names: of the network's trained parameters, in order, for formats whose averages are positional.
+        """
+        from reprozoo.weights import read_checkpoint
+
+        if name not in self.files:
+            raise UsageError(
+                f"the card of {self.card.id} names no file {name!r}; it has: {', '.join(self.files) or 'none'}"
+            )
+        form = self.card.source(name).format
+        return read_checkpoint(self.files[name], format=form, parameter_names=parameter_names)
+
+    def tensors(self, name: str = "weights", *, parameter_names: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """The tensors of ``checkpoint`` alone: the state dict in file ``name``."""
+        return dict(self.checkpoint(name, parameter_names=parameter_names).tensors)
+
+    def denoiser_settings(self) -> dict[str, Any]:
+        """Keyword arguments every ``DenoiserMap`` takes: shapes, kernel, sampler, device, classes."""
+        return {
+            "noise_shape": self.card.noise_shape,
+            "image_shape": self.card.image_shape,
+            "num_classes": self.card.num_classes,
+            "kernel": self.kernel,
+            "sampler": self.sampler,
+            "device": self.device,
+        }
+
+    def network_settings(self) -> dict[str, Any]:
+        """Those of ``denoiser_settings`` and the precision: what ``NetworkDenoiserMap`` takes."""
+        return {**self.denoiser_settings(), "dtype": self.dtype}
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of model: how its cards become maps.
+
+    Args:
+        name: as cards name it.
+        summary: one line.
+        load: "package.module:function", called with a ``LoadContext``, returns a ``NoiseToImageMap``.
+        options: the family's own options; families of denoisers also take ``sampler`` and its options.
+        denoiser: whether its maps are ``DenoiserMap`` with a kernel and a sampler.
+        schemes: "prefix" -> "package.module:function" for specs such as ``samples:PATH``; the function makes a
+            ``ModelCard`` from (target, revision).
+        output_version: raise it when the images of unchanged weights and options change; it invalidates the store.
+    """
+
+    name: str
+    summary: str
+    load: str
+    options: Mapping[str, Option] = field(default_factory=dict)
+    denoiser: bool = False
+    schemes: Mapping[str, str] = field(default_factory=dict)
+    output_version: int = 1
+
+
+@dataclass(frozen=True)
+class DescriptorSpec:
+    """A descriptor by name: "package.module:function" builds it when it is first used."""
+
+    id: str
+    summary: str
+    load: str
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """A data set by name that is not described by a card: "package.module:function" of (split) loads it."""
+
+    id: str
+    summary: str
+    load: str
+
+
+class Hooks:
+    """What a plugin may implement; each gets a ``register`` to call as often as it likes."""
+
+    @hookspec
+    def reprozoo_register_families(self, register: Callable[[Family], None]) -> None:
+        """Add families of models."""
+
+    @hookspec
+    def reprozoo_register_cards(self, register: Callable[[Path], None]) -> None:
+        """Add directories of TOML cards."""
+
+    @hookspec
+    def reprozoo_register_descriptors(self, register: Callable[[DescriptorSpec], None]) -> None:
+        """Add image descriptors."""
+
+    @hookspec
+    def reprozoo_register_datasets(self, register: Callable[[DatasetSpec], None]) -> None:
+        """Add data sets."""
+
+    @hookspec
+    def reprozoo_register_commands(self, register: Callable[[str, str, str], None]) -> None:
+        """Add commands: register(name, "package.module:click_command", "one line of help")."""
+
+
+def _parse_value(name: str, text: str, kind: type | str) -> Any:
+    if kind is bool:
+        words = dict.fromkeys(("true", "1", "yes", "on"), True) | dict.fromkeys(("false", "0", "no", "off"), False)
+        if text.lower() not in words:
+            raise UsageError(f"option {name}={text}: expected true or false")
+        return words[text.lower()]
+    if kind in (int, float):
+        try:
+            return int(text) if kind is int else float(text)
+        except ValueError:
+            article = "a whole number" if kind is int else "a number"
+            raise UsageError(f"option {name}={text}: expected {article}") from None
+    return text
