@@ -10,8 +10,6 @@ from torch import Tensor, nn
 
 from reprozoo.files import whole_file
 
-from .recipe import Recipe
-
 REMEDY = "choose another folder with -o"
 
 
@@ -32,11 +30,12 @@ def averaged_state(network: nn.Module, average: Mapping[str, Tensor]) -> dict[st
     return {name: average.get(name, value).detach() for name, value in network.state_dict().items()}
 
 
-def export_weights(checkpoint: Path, output: Path) -> dict[str, str]:
+def export_weights(checkpoint: Path, output: Path) -> dict[str, Any]:
     """Write the averaged weights of a checkpoint as float16 safetensors; buffers stay float32.
 
     Returns:
-        The file's metadata: recipe, images seen, steps, latest loss.
+        What the file's metadata says under the one key ``training`` (several would be written in a random order, and
+        one checkpoint must give one file): recipe, images seen, steps, latest loss.
     """
     from safetensors.torch import save_file
 
@@ -46,14 +45,13 @@ def export_weights(checkpoint: Path, output: Path) -> dict[str, str]:
         name: (average[name].half() if name in average else value).contiguous()
         for name, value in state["network"].items()
     }
-    metadata = {
-        "recipe": json.dumps(json.loads(state["recipe"]), sort_keys=True),
-        "recipe_id": Recipe.from_table(json.loads(state["recipe"])).id,
-        "images_seen": str(state["images_seen"]),
-        "steps": str(state["step"]),
-        "loss": f"{state['loss']:.6f}",
+    training = {
+        "recipe": json.loads(state["recipe"]),
+        "images_seen": state["images_seen"],
+        "steps": state["step"],
+        "loss": state["loss"],
     }
     with whole_file(output, remedy=REMEDY) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+        save_file(tensors, temporary, metadata={"training": json.dumps(training, sort_keys=True)})
         temporary.chmod(0o644)  # safetensors makes files that only their owner can read
-    return metadata
+    return training
