@@ -36,6 +36,7 @@ _LAZY = {
     "Option": "plugins",
     "PartialError": "errors",
     "PluginError": "errors",
+    "RandomClasses": "conditions",
     "ReprozooError": "errors",
     "UnavailableError": "errors",
     "UsageError": "errors",
@@ -61,6 +62,7 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from reprozoo.cards import ModelCard
+    from reprozoo.conditions import RandomClasses
     from reprozoo.denoisers import EpsDenoiserMap, NetworkDenoiserMap, load_weights
     from reprozoo.engine import compare, generalize
     from reprozoo.errors import (

@@ -109,6 +109,10 @@ class MapRecipe:
         return self.card.image_shape
 
     @property
+    def num_classes(self) -> int | None:
+        return self.card.num_classes
+
+    @property
     def weights_digest(self) -> str | None:
         """One sha256 over all weights; equal for two recipes that run the same ones, None for a map without any."""
         weights = {source.name: self.digests[source.name] for source in self.card.weights}

@@ -74,6 +74,7 @@ class FakeRecipe:
     options: dict[str, Any] = field(default_factory=dict)
     claimed_weights: int | None = None  # what the card says; ``weights`` is what the loader hands out
     training: str = "unknown"
+    classes: int | None = 10
     family: str = "fake"
     shape: tuple[int, int, int] = SHAPE
     device: str = "cpu"
@@ -92,6 +93,10 @@ class FakeRecipe:
         return self.shape
 
     @property
+    def num_classes(self) -> int | None:
+        return self.classes
+
+    @property
     def weights_digest(self) -> str:
         weights = self.weights if self.claimed_weights is None else self.claimed_weights
         return hashlib.sha256(str(weights).encode()).hexdigest()
@@ -106,8 +111,9 @@ class FakeRecipe:
         return {"spec": self.id, "card": card, "options": self.options, "plugin": plugin}
 
     def check_conditions(self, conditions: Sequence[Condition]) -> None:
-        if any(condition.prompt for condition in conditions):
-            raise UsageError(f"{self.id} would ignore the prompt")
+        for ignored in ("prompt",) if self.classes else ("prompt", "class_label"):
+            if any(getattr(condition, ignored) is not None for condition in conditions):
+                raise UsageError(f"{self.id} would ignore the {ignored.replace('_', ' ')}")
 
     def load(self) -> FakeMap:
         return FakeMap(self)

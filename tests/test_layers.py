@@ -15,6 +15,7 @@ LAYERS = (
     "paths",
     "maps",
     "noise",
+    "conditions",
     "kernels",
     "samplers",
     "denoisers",

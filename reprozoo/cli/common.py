@@ -27,6 +27,7 @@ DTYPES = ("float32", "float16", "bfloat16")
 DTYPE_ALIASES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 PLAIN_WIDTH = 160  # of tables that are not for a terminal
 MOST_LABELS = 100_000
+RANDOM = "random"
 
 
 def debug_option(function: Function) -> Function:
@@ -88,16 +89,18 @@ class Dtype(ParamType):
 
 
 class ClassLabels(ParamType):
-    """3, or several labels taken in turn: 1,5,7 or 0-9."""
+    """3, several labels taken in turn (1,5,7 or 0-9), or random."""
 
     name = "labels"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int] | str:
+        if value == RANDOM:
+            return RANDOM
         labels: list[int] = []
         for part in str(value).split(","):
             match = re.fullmatch(r"(-?\d+)(?:-(\d+))?", part.strip())
             if match is None:
-                self.fail(f"{value!r} is no class label; expected 3, 1,5,7 or 0-9", param, ctx)
+                self.fail(f"{value!r} is no class label; expected 3, 1,5,7, 0-9 or {RANDOM}", param, ctx)
             first, last = int(match[1]), int(match[2] or match[1])
             if not 0 <= last - first < MOST_LABELS:
                 self.fail(f"{part.strip()!r} is no range of class labels; expected e.g. 0-9", param, ctx)
@@ -140,7 +143,7 @@ def noise_options(function: Function) -> Function:
             "class_labels",
             type=ClassLabels(),
             metavar="LABELS",
-            help="Class label of conditional models: 3, or several taken in turn: 1,5,7 or 0-9.",
+            help="Class label of conditional models: 3, several taken in turn (1,5,7 or 0-9), or random.",
         ),
     )
 
@@ -170,16 +173,19 @@ def output_option(function: Function) -> Function:
     )(function)
 
 
-def noise_arguments(seed: int | None, noise_file: Path | None, class_labels: list[int] | None) -> dict[str, Any]:
+def noise_arguments(seed: int | None, noise_file: Path | None, class_labels: list[int] | str | None) -> dict[str, Any]:
     """The engine's arguments for ``noise_options``.
 
     Raises:
         UsageError: both a seed and a file.
     """
+    from reprozoo.conditions import RandomClasses
     from reprozoo.maps import Condition
 
     if seed is not None and noise_file is not None:
         raise UsageError("--seed and --noise exclude each other: a noise file has its own seed")
+    if isinstance(class_labels, str):
+        return {"seed": seed or 0, "noise": noise_file, "conditions": RandomClasses()}
     conditions = [Condition(class_label=label) for label in class_labels or ()]
     return {"seed": seed or 0, "noise": noise_file, "conditions": conditions}
 

@@ -58,7 +58,7 @@ def compare(
     num_samples: int,
     seed: int | None,
     noise_file: Path | None,
-    class_labels: list[int] | None,
+    class_labels: list[int] | str | None,
     descriptor: str,
     threshold: float | None,
     mae_threshold: float,

@@ -36,7 +36,7 @@ def generalize(
     num_samples: int,
     seed: int | None,
     noise_file: Path | None,
-    class_labels: list[int] | None,
+    class_labels: list[int] | str | None,
     descriptor: str,
     threshold: float | None,
     device: str,

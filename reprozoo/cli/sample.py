@@ -53,7 +53,7 @@ def sample(
     num_samples: int,
     seed: int | None,
     noise_file: Path | None,
-    class_labels: list[int] | None,
+    class_labels: list[int] | str | None,
     device: str,
     dtype: str,
     batch_size: int | None,
@@ -86,13 +86,13 @@ def _sample(
     """The images of one model, in the store, and the indices of their noises."""
     from reprozoo.cli.fetching import fetch_ahead
     from reprozoo.engine.sampling import sample_models
-    from reprozoo.engine.setup import check_models, make_setup
+    from reprozoo.engine.setup import fitted_to, make_setup
     from reprozoo.zoo import resolve
 
     fetch_ahead([model], descriptor=None, offline=offline, progress=progress)
     setup = make_setup(**arguments, store=None, executor=None, progress=progress.stage)
     recipe = resolve(model, device=setup.device, dtype=dtype, offline=offline)
-    check_models([recipe], setup)
+    setup = fitted_to([recipe], setup)
     (subject,) = sample_models([recipe], [recipe.display_id], setup, repeats=[0])
     return subject, list(setup.indices)
 

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from reprozoo.conditions import Conditions
 from reprozoo.descriptors import Descriptor
 from reprozoo.engine.baselines import references
 from reprozoo.engine.judging import judge, make_rules
 from reprozoo.engine.progress import Progress
 from reprozoo.engine.provenance import provenance, settings
 from reprozoo.engine.sampling import image_loader, labels_of, sample_models
-from reprozoo.engine.setup import check_models, descriptor_of, make_setup, zoo_or_default
+from reprozoo.engine.setup import descriptor_of, fitted_to, make_setup, zoo_or_default
 from reprozoo.errors import UsageError
 from reprozoo.executors import Executor
 from reprozoo.maps import Condition
@@ -31,7 +32,7 @@ def compare(
     num_samples: int = 1000,
     seed: int = 0,
     noise: NoiseSource | str | Path | None = None,
-    conditions: Condition | Sequence[Condition] = (),
+    conditions: Conditions | Condition | Sequence[Condition] = (),
     descriptor: str | Descriptor = "sscd",
     threshold: float | None = None,
     mae_threshold: float = MAE_THRESHOLD,
@@ -56,7 +57,8 @@ def compare(
         num_samples: noises, of indices 0 to num_samples - 1, or the first ones of a noise file.
         seed: of the noises, unless ``noise`` is given.
         noise: a source, or a file written by ``export_noise``.
-        conditions: one for all noises, or several taken in turn: noise i gets conditions[i % len(conditions)].
+        conditions: one for all noises, several taken in turn (noise i gets conditions[i % len(conditions)]), or a
+            source such as ``RandomClasses()``.
         descriptor: by name, or an object.
         threshold: similarity above which two images count as the same; the descriptor's own by default.
         mae_threshold: mean absolute error, of 255, below which they do.
@@ -89,7 +91,7 @@ def compare(
     )  # fmt: skip
     zoo, options = zoo_or_default(zoo), {"device": setup.device, "dtype": dtype, "offline": offline}
     recipes = [zoo.resolve(spec, **options) for spec in specs]
-    check_models(recipes, setup)
+    setup = fitted_to(recipes, setup)
     rules = make_rules(descriptor_of(descriptor, zoo, offline, threads), threshold, mae_threshold)
     found, notes = references(baselines, recipes, zoo, setup, **options)
     every = [*recipes, *(reference.recipe for reference in found)]
@@ -97,8 +99,8 @@ def compare(
     subjects = sample_models(every, labels_of([recipe.display_id for recipe in every]), setup, repeats=repeats)
     extra = [(subject, reference.against) for subject, reference in zip(subjects[len(recipes) :], found, strict=True)]
     verdict = judge(
-        subjects[: len(recipes)], extra, setup.indices, rules, setup.store, period=max(1, len(setup.conditions)),
-        progress=progress,
+        subjects[: len(recipes)], extra, setup.indices, rules, setup.store,
+        groups=setup.conditions.groups(setup.indices), progress=progress,
     )  # fmt: skip
     return Comparison(
         models=verdict.models,

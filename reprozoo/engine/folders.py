@@ -91,7 +91,7 @@ def score(
         },
         indices=[list(run) for run in runs_of(indices)],
         noise={},
-        conditions=[{}],
+        conditions={},
         descriptor=descriptor_record(rules),
         score_names=rules.score_names,
         environment=environment("cpu"),

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from reprozoo.conditions import Conditions
 from reprozoo.datasets import ImageDataset, load_dataset
 from reprozoo.descriptors import Descriptor
 from reprozoo.engine.describing import describe_all
@@ -20,7 +21,7 @@ from reprozoo.engine.progress import Meter, Progress
 from reprozoo.engine.provenance import provenance, settings
 from reprozoo.engine.sampling import ArrayRows, ImageRows, Subject, image_loader, sample_models
 from reprozoo.engine.scoring import SIMILARITY_EDGES, distribution, proportion
-from reprozoo.engine.setup import check_models, descriptor_of, make_setup, zoo_or_default
+from reprozoo.engine.setup import descriptor_of, fitted_to, make_setup, zoo_or_default
 from reprozoo.errors import UsageError
 from reprozoo.executors import Executor
 from reprozoo.maps import Condition
@@ -44,7 +45,7 @@ def generalize(
     num_samples: int = 1000,
     seed: int = 0,
     noise: NoiseSource | str | Path | None = None,
-    conditions: Condition | Sequence[Condition] = (),
+    conditions: Conditions | Condition | Sequence[Condition] = (),
     descriptor: str | Descriptor = "sscd",
     threshold: float | None = None,
     device: str = "auto",
@@ -80,12 +81,12 @@ def generalize(
     )  # fmt: skip
     zoo = zoo_or_default(zoo)
     recipe = zoo.resolve(spec, device=setup.device, dtype=dtype, offline=offline)
-    check_models([recipe], setup)
+    setup = fitted_to([recipe], setup)
     rules = make_rules(descriptor_of(descriptor, zoo, offline, threads), threshold, UNUSED_MAE_THRESHOLD)
     name = dataset if dataset is not None else _training_data(recipe.describe())
     train = load_dataset(name, split, registry=getattr(zoo, "registry", None), offline=offline)
     (subject,) = sample_models([recipe], [recipe.display_id], setup, repeats=[0])
-    digests = pass_over_pixels([subject.images], setup.indices, [], shift=None).digests
+    digests = pass_over_pixels([subject.images], setup.indices, [], partners=None).digests
     run = replace(subject.run, images_sha256=digests[0])
     found = _search(subject, train, setup.indices, rules, setup.store, progress)
     return Generalization(

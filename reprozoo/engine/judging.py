@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, combinations
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from reprozoo.descriptors import Descriptor
@@ -15,8 +18,9 @@ from reprozoo.engine.floor import noise_floor
 from reprozoo.engine.pixels import pass_over_pixels
 from reprozoo.engine.progress import Progress
 from reprozoo.engine.sampling import Subject
-from reprozoo.engine.scoring import pair_scores, paired_tests, shifts_for
+from reprozoo.engine.scoring import pair_scores, paired_tests
 from reprozoo.errors import UsageError
+from reprozoo.metrics import partners
 from reprozoo.results import Baseline, ModelRun, PairedTest, PairScores
 from reprozoo.store import Store
 
@@ -75,14 +79,14 @@ def judge(
     rules: Rules,
     store: Store,
     *,
-    period: int = 1,
+    groups: NDArray[np.int64] | None = None,
     progress: Progress | None = None,
 ) -> Verdict:
     """Score every pair of models, and every baseline against its models.
 
     Args:
         baselines: (images, positions of the models that it fits).
-        period: number of conditions taken in turn.
+        groups: (n,) as ``Conditions.groups`` gives them; None where all noises have one condition.
 
     Raises:
         IntegrityError: the store is damaged, or two models of different weights made the same images.
@@ -90,10 +94,11 @@ def judge(
     subjects = [*models, *(subject for subject, _ in baselines)]
     among = list(combinations(range(len(models)), 2))
     against = [[(len(models) + k, i) for i in positions] for k, (_, positions) in enumerate(baselines)]
-    shifts = shifts_for(len(indices), period)
+    one_group = torch.zeros(len(indices), dtype=torch.int64)
+    rounds = partners(one_group if groups is None else torch.from_numpy(groups)) if len(indices) > 1 else []
     found = pass_over_pixels(
         [subject.images for subject in subjects], indices, [*among, *chain.from_iterable(against)],
-        shift=shifts[0] if shifts else None, progress=progress,
+        partners=rounds[0] if rounds else None, progress=progress,
     )  # fmt: skip
     check_canary(subjects, found.digests)
     wanted = [(subject.label, subject.images, indices) for subject in subjects]
@@ -103,7 +108,7 @@ def judge(
         return pair_scores(
             (subjects[a].label, subjects[b].label), (features[a], features[b]), found.errors[a, b],
             found.shuffled.get((a, b)) if shuffle else None,
-            threshold=rules.threshold, mae_threshold=rules.mae_threshold, shifts=shifts,
+            threshold=rules.threshold, mae_threshold=rules.mae_threshold, partners=rounds,
         )  # fmt: skip
 
     pairs = [scores(a, b, shuffle=True) for a, b in among]

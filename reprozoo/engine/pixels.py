@@ -39,19 +39,20 @@ def pass_over_pixels(
     indices: Sequence[int],
     pairs: Sequence[Pair],
     *,
-    shift: int | None,
+    partners: Tensor | None,
     progress: Progress | None = None,
 ) -> PixelPass:
     """Read every image block by block, in memory that does not grow with the number of noises.
 
     Args:
         pairs: positions in ``images``.
-        shift: noise i of the first is also paired with noise (i + shift) mod n of the second; None for no such pairs.
+        partners: (n,) positions: image i of the first is also paired with image partners[i] of the second; None for no
+            such pairs.
     """
     count = len(indices)
     digests = [hashlib.sha256() for _ in images]
     errors = {pair: torch.empty(count, dtype=torch.float64) for pair in pairs}
-    shuffled = {pair: torch.empty(count, dtype=torch.float64) for pair in pairs if shift is not None}
+    shuffled = {pair: torch.empty(count, dtype=torch.float64) for pair in pairs if partners is not None}
     seconds = sorted({b for _, b in pairs})
     meter = Meter(progress, "scoring", count)
     for start in range(0, count, SHARD_ROWS):
@@ -61,11 +62,11 @@ def pass_over_pixels(
             digest.update(np.ascontiguousarray(pixels.numpy()).data)
         for a, b in pairs:
             errors[a, b][places.start : places.stop] = mean_absolute_errors(block[a], block[b])
-        if shift is not None:
-            others = [indices[(i + shift) % count] for i in places]
-            shifted = {b: _read(images[b], others) for b in seconds}
+        if partners is not None:
+            others = [indices[i] for i in partners[places.start : places.stop].tolist()]
+            mismatched = {b: _read(images[b], others) for b in seconds}
             for a, b in pairs:
-                shuffled[a, b][places.start : places.stop] = mean_absolute_errors(block[a], shifted[b])
+                shuffled[a, b][places.start : places.stop] = mean_absolute_errors(block[a], mismatched[b])
         meter.add(len(places))
     return PixelPass([digest.hexdigest() for digest in digests], errors, shuffled)
 

@@ -42,7 +42,6 @@ def settings(
         "num_samples": len(setup.indices),
         "seed": seed if noise is None else None,
         "noise_file": str(noise) if isinstance(noise, (str, Path)) else None,
-        "class_label": setup.conditions[0].class_label if len(setup.conditions) == 1 else None,
         "descriptor": descriptor if isinstance(descriptor, str) else descriptor.id,
         "threshold": rules.threshold,
         "device": setup.device,
@@ -57,7 +56,7 @@ def provenance(
     """The fields that every result made from noise has; ``started`` is of ``time.perf_counter``."""
     return {
         "noise": _noise(setup, noise_shape),
-        "conditions": [condition.to_json() for condition in setup.conditions] or [{}],
+        "conditions": setup.conditions.to_json(),
         "descriptor": descriptor_record(rules),
         "environment": environment(setup.device),
         "plugins": _plugins(run.description for run in runs),

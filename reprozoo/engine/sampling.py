@@ -127,7 +127,7 @@ def images_document(recipe: Recipe, setup: Setup, batch_size: int) -> dict[str, 
         "schema": IMAGES_SCHEMA,
         "map": recipe.identity(),
         "noise": setup.noise.spec(),
-        "conditions": [condition.to_json() for condition in setup.conditions],
+        "conditions": setup.conditions.to_json(),
         "rounding": ROUNDING,
         "batch_size": batch_size,
     }

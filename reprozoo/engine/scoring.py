@@ -13,7 +13,6 @@ from reprozoo.metrics import (
     below,
     count_near_threshold,
     mcnemar,
-    shuffle_shifts,
     similarities,
     similarity_quantiles,
     threshold_curve,
@@ -61,30 +60,13 @@ def curve(values: Tensor) -> Curve:
     return Curve(list(CURVE), list(threshold_curve(values)))
 
 
-def similarities_in_blocks(first: Tensor, second: Tensor, *, shift: int = 0) -> Tensor:
-    """Similarity of feature i of the first and (i + shift) mod n of the second, in memory that does not grow with n."""
+def similarities_in_blocks(first: Tensor, second: Tensor, partners: Tensor | None = None) -> Tensor:
+    """Similarity of row i of the first and row i, or partners[i], of the second, in memory that does not grow."""
     parts = []
     for start in range(0, len(first), BLOCK_ROWS):
-        places = torch.arange(start, min(start + BLOCK_ROWS, len(first)))
-        parts.append(similarities(first[places], second[(places + shift) % len(second)]))
+        places = slice(start, start + BLOCK_ROWS)
+        parts.append(similarities(first[places], second[places] if partners is None else second[partners[places]]))
     return torch.cat(parts)
-
-
-def shifts_for(count: int, period: int) -> tuple[int, ...]:
-    """By how much noises are mismatched: multiples of the period of the conditions, so that only the noise differs.
-
-    Args:
-        count: noises.
-        period: number of conditions taken in turn.
-
-    Returns:
-        None for a single noise. Any shifts where there are too few noises to keep the conditions.
-    """
-    if count < 2:
-        return ()
-    shifts = shuffle_shifts(count)
-    kept = tuple(dict.fromkeys(shift - shift % period for shift in shifts if shift >= period))
-    return kept or shifts
 
 
 def pair_scores(
@@ -95,7 +77,7 @@ def pair_scores(
     *,
     threshold: float,
     mae_threshold: float,
-    shifts: Sequence[int],
+    partners: Sequence[Tensor],
 ) -> PairScores:
     """All scores of two models.
 
@@ -103,12 +85,13 @@ def pair_scores(
         names: their labels.
         features: (n, dim) each, row i of both of noise i.
         errors: (n,) mean absolute errors in 1/255.
-        shuffled_errors: the same at the first shift; None where there is no baseline.
+        shuffled_errors: the same in the first round of ``partners``; None where there is no baseline.
+        partners: rounds of ``metrics.partners``; empty for a single noise.
     """
     values = similarities_in_blocks(*features)
     shuffled = None
-    if shuffled_errors is not None and shifts:
-        shuffled = _shuffled(features, shuffled_errors, threshold, mae_threshold, shifts)
+    if shuffled_errors is not None and partners:
+        shuffled = _shuffled(features, shuffled_errors, threshold, mae_threshold, partners)
     return PairScores(
         model_a=names[0],
         model_b=names[1],
@@ -141,14 +124,14 @@ def paired_tests(pairs: Sequence[PairScores], threshold: float) -> list[PairedTe
 
 
 def _shuffled(
-    features: tuple[Tensor, Tensor], errors: Tensor, threshold: float, mae_threshold: float, shifts: Sequence[int]
+    features: tuple[Tensor, Tensor], errors: Tensor, threshold: float, mae_threshold: float, partners: Sequence[Tensor]
 ) -> ShuffledScores:
     first = features[0]
-    values = torch.stack([similarities_in_blocks(*features, shift=shift) for shift in shifts])
+    values = torch.stack([similarities_in_blocks(*features, others) for others in partners])
     return ShuffledScores(
         rp=proportion(above(values, threshold), independent=len(first)),
         mae=proportion(below(errors, mae_threshold)),
         similarity=distribution(values, SIMILARITY_EDGES),
         curve=curve(values),
-        shifts=list(shifts),
+        rounds=len(partners),
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from reprozoo.conditions import Conditions, InTurn, as_conditions
 from reprozoo.descriptors import Descriptor, load_descriptor
 from reprozoo.engine.progress import Progress
 from reprozoo.errors import UsageError
@@ -34,14 +35,14 @@ class Setup:
     Attributes:
         noise: where noise comes from.
         indices: of the noises, increasing.
-        conditions: taken in turn; empty for none.
+        conditions: which of them each noise gets.
         device: torch device string, never "auto".
         batch_size: None for the default of each model.
     """
 
     noise: NoiseSource
     indices: Sequence[int]
-    conditions: tuple[Condition, ...] = ()
+    conditions: Conditions = field(default_factory=InTurn)
     device: str = "cpu"
     batch_size: int | None = None
     store: Store = field(default_factory=Store)
@@ -58,7 +59,7 @@ def make_setup(
     num_samples: int,
     seed: int,
     noise: NoiseSource | str | Path | None,
-    conditions: Condition | Sequence[Condition],
+    conditions: Conditions | Condition | Sequence[Condition],
     device: str,
     batch_size: int | None,
     store: Store | None,
@@ -78,7 +79,7 @@ def make_setup(
     return Setup(
         noise=source or NoiseBank(seed),
         indices=_indices(source, num_samples),
-        conditions=(conditions,) if isinstance(conditions, Condition) else tuple(conditions),
+        conditions=as_conditions(conditions),
         device=resolve_device(device),
         batch_size=batch_size,
         store=store or Store(),
@@ -114,6 +115,18 @@ def default_batch_size(image_shape: Sequence[int], device: str) -> int:
     return min(LARGEST_BATCH, 1 << (fitting.bit_length() - 1))
 
 
+def fitted_to(recipes: Sequence[Recipe], setup: Setup) -> Setup:
+    """The setup for these models, its conditions bound to them.
+
+    Raises:
+        UsageError: as ``check_models``, or no condition suits all of them.
+    """
+    classes = [recipe.num_classes for recipe in recipes]
+    setup = replace(setup, conditions=setup.conditions.bound(setup.noise, classes))
+    check_models(recipes, setup)
+    return setup
+
+
 def check_models(recipes: Sequence[Recipe], setup: Setup) -> None:
     """Refuse models that cannot be compared on the same noises, and conditions that one of them does not take.
 
@@ -131,7 +144,7 @@ def check_models(recipes: Sequence[Recipe], setup: Setup) -> None:
     for recipe in recipes:
         check = getattr(recipe, "check_conditions", None)  # not every recipe knows before it is loaded
         if check is not None:
-            check(setup.conditions)
+            check(setup.conditions.every())
 
 
 def check_room(setup: Setup, needed_bytes: int) -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from reprozoo.maps import Condition, NoiseToImageMap
+from reprozoo.conditions import Conditions
+from reprozoo.maps import NoiseToImageMap
 from reprozoo.noise import NoiseSource
 from reprozoo.store import Entry, Store
 
@@ -27,6 +28,10 @@ class Recipe(Protocol):
     def image_shape(self) -> tuple[int, int, int]: ...
 
     @property
+    def num_classes(self) -> int | None:
+        """Of class labels; None for a map that takes none."""
+
+    @property
     def weights_digest(self) -> str | None:
         """Equal for two recipes that run the same weights; None for a map that has none."""
 
@@ -44,14 +49,14 @@ class ShardTask:
     """Images [start, stop) of one map, to be put into one entry of the store.
 
     Attributes:
-        conditions: taken in turn: noise i gets conditions[i % len(conditions)].
+        conditions: which of them each noise gets.
         document: of the entry.
         batch_size: images at a time, counted from ``start``.
     """
 
     recipe: Recipe
     noise: NoiseSource
-    conditions: tuple[Condition, ...]
+    conditions: Conditions
     store_root: Path
     document: Mapping[str, Any]
     start: int

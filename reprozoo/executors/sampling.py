@@ -66,7 +66,7 @@ def sample(
 def _batch(loaded: NoiseToImageMap, task: ShardTask, indices: range) -> NDArray[np.uint8] | None:
     """Images of some noises, or None where memory runs out."""
     noise = task.noise.noise(indices, task.recipe.noise_shape)
-    conditions = [task.conditions[i % len(task.conditions)] for i in indices] if task.conditions else None
+    conditions = [task.conditions.at(i) for i in indices]
     try:
         images: NDArray[np.uint8] = to_uint8(loaded(noise, conditions)).numpy()
         return images

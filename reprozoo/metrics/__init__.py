@@ -4,7 +4,7 @@ A score that counts is strict at its threshold (a similarity of exactly 0.6 is n
 score reads is checked first: what would give a wrong number gives a ContractError.
 """
 
-from reprozoo.metrics.baselines import shuffle_shifts, shuffled_similarities
+from reprozoo.metrics.baselines import partners, shuffle_shifts, shuffled_similarities
 from reprozoo.metrics.memorization import PixelNeighbours, memorization_ratio, memorized, pixel_neighbours
 from reprozoo.metrics.pairs import (
     flip_aware_similarities,
@@ -42,6 +42,7 @@ __all__ = [
     "memorization_ratio",
     "memorized",
     "nearest",
+    "partners",
     "pfd",
     "pixel_neighbours",
     "rp_score",

@@ -26,22 +26,57 @@ def shuffle_shifts(count: int) -> tuple[int, ...]:
     return tuple(dict.fromkeys([count // 2, *(shift for shift in spread if shift)]))
 
 
-def shuffled_similarities(features_a: Tensor, features_b: Tensor) -> Tensor:
+def partners(groups: Tensor) -> list[Tensor]:
+    """For each sample another one of its group, in several rounds: its mismatched noise of equal condition.
+
+    Within a group of k samples, in order, sample j is paired with sample (j + shift) mod k, the shifts being those of
+    ``shuffle_shifts(k)``, over again where other groups have more. Samples that are alone in their group are mismatched
+    among each other, and a single one of them with any other sample.
+
+    Args:
+        groups: (n,) integers; equal for samples of equal condition.
+
+    Returns:
+        Up to seven (n,) int64, none of which pairs a sample with itself.
+
+    Raises:
+        ContractError: fewer than two samples.
+    """
+    shuffle_shifts(len(groups))
+    _, group, sizes = torch.unique(groups, return_inverse=True, return_counts=True)
+    group = torch.where(sizes[group] == 1, len(sizes), group)
+    if int((group == len(sizes)).sum()) == 1:
+        group = torch.zeros_like(group)
+    order = group.argsort(stable=True)
+    _, sizes = torch.unique(group, return_counts=True)
+    starts = sizes.cumsum(0) - sizes
+    place = torch.arange(len(groups)) - starts.repeat_interleave(sizes)
+    shifts = [shuffle_shifts(size) for size in sizes.tolist()]
+    rounds = []
+    for k in range(max(map(len, shifts))):
+        shift = torch.tensor([own[k % len(own)] for own in shifts])
+        other = (place + shift.repeat_interleave(sizes)) % sizes.repeat_interleave(sizes)
+        rounds.append(torch.empty_like(order).scatter_(0, order, order[starts.repeat_interleave(sizes) + other]))
+    return rounds
+
+
+def shuffled_similarities(features_a: Tensor, features_b: Tensor, groups: Tensor | None = None) -> Tensor:
     """Similarities of images of different noises: what the pair's scores would be if the noise decided nothing.
 
-    Each image takes part once a shift, so the values are not independent: give their quantiles and share, not an
+    Each image takes part once a round, so the values are not independent: give their quantiles and share, not an
     interval that assumes independence.
 
     Args:
         features_a: (n, dim) unit-norm descriptors of the first model's images.
         features_b: the second model's, of the same noises in the same order.
+        groups: (n,) integers, equal for samples of equal condition, as ``partners`` takes them; None for one condition.
 
     Returns:
-        (shifts, n) float32, a row for each of ``shuffle_shifts(n)``.
+        (rounds, n) float32, a row for each round of ``partners``.
 
     Raises:
         ContractError: as ``similarities``, or fewer than two samples.
     """
     check_same_shape(features_a, features_b, "features")
-    shifts = shuffle_shifts(len(features_a))
-    return torch.stack([similarities(features_a, features_b.roll(-shift, dims=0)) for shift in shifts])
+    rounds = partners(torch.zeros(len(features_a), dtype=torch.int64) if groups is None else groups)
+    return torch.stack([similarities(features_a, features_b[others]) for others in rounds])

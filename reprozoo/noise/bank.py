@@ -34,6 +34,11 @@ ALGORITHM = "philox4x64-10/box-muller/1"  # a change of one bit of any noise is 
 class NoiseSource(Protocol):
     """Where noise comes from: (index, shape) -> the same float32 unit noise at every call."""
 
+    @property
+    def seed(self) -> int:
+        """What anything else that is drawn for a noise, a class say, is drawn from, beside the noise's index."""
+        ...
+
     def noise(self, indices: Sequence[int], shape: Sequence[int]) -> Tensor:
         """(len(indices), *shape) float32 on the CPU, the rows in the order of ``indices``."""
         ...

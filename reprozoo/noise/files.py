@@ -94,6 +94,14 @@ class NoiseFile:
         """Kind, digest, shape and indices; where the file lies does not matter."""
         return {"kind": "file", "sha256": self._sha256, "shape": list(self.shape), "indices": _runs(self.indices)}
 
+    @property
+    def seed(self) -> int:
+        """That of the source it was written from; 0 where the file does not say."""
+        try:
+            return int(json.loads(self.metadata.get("source", "{}")).get("seed", 0))
+        except (ValueError, TypeError, AttributeError):  # another program's word for where it came from
+            return 0
+
     def digest(self, indices: Sequence[int], shape: Sequence[int]) -> str:
         """Hex sha256 of the noise, read block by block."""
         return digest_of(self, indices, shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from typing import Any
 
 from reprozoo.report.plain import Rows, rows_of
@@ -50,9 +51,16 @@ def command_of(result: Comparison | Generalization) -> str:
         value = settings.get(name)
         if value is not None and not (verb == "score" and name not in SCORE_OPTIONS):
             words += [flag, f"{value:g}" if isinstance(value, float) else str(value)]
-    if labels := [str(condition["class_label"]) for condition in result.conditions if "class_label" in condition]:
-        words += ["--class", ",".join(labels)]
+    words += _condition_words(result.conditions)
     return shlex.join([*words, *_baseline_words(result)])
+
+
+def _condition_words(conditions: Mapping[str, Any]) -> list[str]:
+    if "random_class" in conditions:
+        return ["--class", "random"]
+    turns = conditions.get("in_turn", ())
+    labels = [str(condition["class_label"]) for condition in turns if "class_label" in condition]
+    return ["--class", ",".join(labels)] if labels else []
 
 
 def _baseline_words(result: Comparison | Generalization) -> list[str]:
@@ -76,7 +84,7 @@ def sections(result: Comparison | Generalization) -> list[tuple[str, Rows]]:
     sections: list[tuple[str, Any]] = [
         ("Settings", {name: value for name, value in result.settings.items() if name != "specs"}),
         ("Noise", result.noise),
-        ("Conditions", {"taken in turn": result.conditions} if any(result.conditions) else {}),
+        ("Conditions", result.conditions),
         ("Descriptor", result.descriptor),
         ("Data set", result.dataset if isinstance(result, Generalization) else {}),
         ("Environment", result.environment | {"seconds": round(result.elapsed_s, 1)}),

@@ -26,7 +26,7 @@ class Comparison:
         settings: what was asked for: num_samples, seed, threshold, mae_threshold, ...
         indices: [start, stop) runs of the noise indices; use ``noise_indices`` to list them.
         noise: spec of the noise source and sha256 of the noise; empty where images came without noise.
-        conditions: what noises were conditioned on, taken in turn; [{}] for nothing.
+        conditions: what noises were conditioned on: {"in_turn": [...]}, {"random_class": {...}}; empty for nothing.
         descriptor: identity of the descriptor, with "id" and "name".
         score_names: "rp" and "mae" -> name with descriptor and threshold, e.g. "rp[sscd@288-int8, >0.6]".
         environment: versions and machine.
@@ -43,7 +43,7 @@ class Comparison:
     settings: dict[str, Any]
     indices: list[list[int]]
     noise: dict[str, Any]
-    conditions: list[dict[str, Any]]
+    conditions: dict[str, Any]
     descriptor: dict[str, Any]
     score_names: dict[str, str]
     environment: dict[str, Any]

@@ -57,7 +57,7 @@ class Generalization:
     dataset: dict[str, Any]
     settings: dict[str, Any]
     noise: dict[str, Any]
-    conditions: list[dict[str, Any]]
+    conditions: dict[str, Any]
     descriptor: dict[str, Any]
     score_names: dict[str, str]
     environment: dict[str, Any]

@@ -59,17 +59,18 @@ class ShuffledScores:
     """The same two models on mismatched noise: what the scores are when the noise says nothing.
 
     Attributes:
-        rp: over all shifts; its interval counts each noise once, because the shifts share images.
-        mae: at the first shift alone.
-        similarity, curve: over all shifts.
-        shifts: image i of the first model is paired with image (i + shift) mod n of the second.
+        rp: over all rounds; its interval counts each noise once, because the rounds share images.
+        mae: of the first round alone.
+        similarity, curve: over all rounds.
+        rounds: how often each image of the first model was paired with one of another noise, of equal condition where
+            there is one.
     """
 
     rp: Proportion
     mae: Proportion
     similarity: Distribution
     curve: Curve
-    shifts: list[int]
+    rounds: int
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ CASES = {
     "one model": (("compare", "theory-gaussian", *QUICK), 2, "two or more models"),
     "no model": (("compare",), 2, "Missing argument"),
     "class label of an unconditional model": (("compare", *PAIR, "--class", 3, *QUICK), 2, "ignore the class label"),
+    "random class for an unconditional model": (("compare", *PAIR, "--class", "random", *QUICK), 2, "ignore the class"),
     "class label that is none": (("compare", *PAIR, "--class", "cat", *QUICK), 2, "'cat' is no class label"),
     "n = 0": (("compare", *PAIR, "-n", 0), 2, "0 is not in the range"),
     "n = 10^9": (("compare", *PAIR, "-n", 10**9, "--descriptor", "pixels"), 2, "1,000,000,000"),

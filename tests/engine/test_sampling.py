@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reprozoo.engine import default_batch_size
+from reprozoo.conditions import InTurn, RandomClasses
+from reprozoo.engine import compare, default_batch_size
 from reprozoo.engine.sampling import images_document, sample_models
 from reprozoo.engine.setup import Setup
 from reprozoo.errors import PartialError, UsageError
 from reprozoo.executors import LocalExecutor, ShardTask
 from reprozoo.maps import Condition
-from reprozoo.noise import NoiseBank, export_noise
+from reprozoo.noise import NoiseBank, export_noise, random_class
 from reprozoo.store import Store
 from tests.fakes import SHAPE, FakeMap, FakeRecipe, FakeZoo, logged, run, two
 
@@ -87,6 +88,27 @@ def test_a_noise_file_is_read_and_its_digest_reported(store: Store, tmp_path: Pa
         run(two(), store, num_samples=21, noise=tmp_path / "noise.safetensors")
 
 
+def test_every_noise_can_have_a_class_of_its_own(store: Store, log: Path) -> None:
+    few = run(two(log), store, num_samples=4, seed=5, conditions=RandomClasses())
+    many = run(two(log), store, num_samples=9, seed=5, conditions=RandomClasses())
+    assert logged(log) == 2 * 9
+    for i in range(9):
+        label = Condition(class_label=random_class(5, i, 10))
+        own = FakeMap(FakeRecipe("a", weights=1))(NoiseBank(5).noise([i], SHAPE), [label])
+        assert np.abs(many.images("a", [i])[0] - (own[0].numpy() * 127.5 + 127.5)).max() <= 0.51
+    assert np.array_equal(few.images("a", range(4)), many.images("a", range(4)))
+    assert many.conditions == {"random_class": {"seed": 5, "num_classes": 10}}
+
+
+def test_a_random_class_is_refused_by_a_model_without_classes(store: Store) -> None:
+    for recipes in ((FakeRecipe("a", classes=None), FakeRecipe("b", weights=1)), (FakeRecipe("a", classes=None),) * 2):
+        with pytest.raises(UsageError, match="a would ignore the class label"):
+            compare(["a", recipes[1].id], zoo=FakeZoo(*recipes), store=store, conditions=RandomClasses())
+    mixed = FakeZoo(FakeRecipe("a"), FakeRecipe("b", weights=1, classes=1000))
+    with pytest.raises(UsageError, match="10 and 1000 classes"):
+        run(mixed, store, conditions=RandomClasses())
+
+
 def test_conditions_are_taken_in_turn_and_keep_their_noise_when_more_is_asked_for(store: Store, log: Path) -> None:
     labels = [Condition(class_label=label) for label in range(3)]
     few = run(two(log), store, num_samples=4, conditions=labels)
@@ -96,7 +118,7 @@ def test_conditions_are_taken_in_turn_and_keep_their_noise_when_more_is_asked_fo
     for i in range(9):
         own = FakeMap(FakeRecipe("a", weights=1))(NoiseBank(0).noise([i], SHAPE), [labels[i % 3]])
         assert np.abs(many.images("a", [i])[0] - (own[0].numpy() * 127.5 + 127.5)).max() <= 0.51
-    assert many.conditions == [{"class_label": label} for label in range(3)]
+    assert many.conditions == {"in_turn": [{"class_label": label} for label in range(3)]}
 
 
 # --- batches and memory ----------------------------------------------------------------------------------------------
@@ -147,7 +169,7 @@ def test_a_drifting_model_whose_floor_is_below_one_is_said_to_be(store: Store) -
 
 
 def test_a_task_can_be_sent_to_another_process(store: Store) -> None:
-    setup = Setup(NoiseBank(0), range(4), conditions=(Condition(class_label=1),), store=store)
+    setup = Setup(NoiseBank(0), range(4), conditions=InTurn((Condition(class_label=1),)), store=store)
     document = images_document(FakeRecipe(), setup, 4)
     task = ShardTask(FakeRecipe(), setup.noise, setup.conditions, store.root, document, 0, 4, 4)
     sent = pickle.loads(pickle.dumps(task))

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from reprozoo.conditions import RandomClasses
 from reprozoo.engine import ProgressEvent, compare
-from reprozoo.engine.scoring import shifts_for
 from reprozoo.errors import UsageError
+from reprozoo.maps import Condition
 from reprozoo.noise import NoiseBank
 from reprozoo.results import Comparison, Generalization
 from reprozoo.store import Store
@@ -94,13 +95,17 @@ def test_pairs_that_share_a_model_are_tested_against_each_other(store: Store) ->
     assert first.p_value < 1e-9
 
 
-@pytest.mark.parametrize(("count", "period"), [(2, 1), (3, 1), (64, 1), (70, 10), (71, 10), (9, 10), (10_000, 1000)])
-def test_mismatched_noise_keeps_the_condition_and_never_meets_itself(count: int, period: int) -> None:
-    shifts = shifts_for(count, period)
-    assert shifts
-    assert all(0 < shift < count for shift in shifts)
-    if count >= 2 * period:
-        assert all(shift % period == 0 for shift in shifts)
+def test_the_shuffled_baseline_keeps_the_condition(store: Store) -> None:
+    """Ten labels of ten shades: with another label, a model would never meet a twin of itself within a shade."""
+    zoo = FakeZoo(FakeRecipe("a", same=0.0, weights=1), FakeRecipe("b", same=1e-6, weights=1))
+    labels = [Condition(class_label=label) for label in range(10)]
+    for conditions, count in ((labels, 70), (RandomClasses(), 200)):
+        pair = run(zoo, store, num_samples=count, conditions=conditions, mae_threshold=2).pairs[0]
+        assert pair.shuffled is not None
+        assert pair.shuffled.mae.value == pair.mae.value == 1.0
+    mixed = run(zoo, store, num_samples=10, conditions=labels, mae_threshold=2).pairs[0].shuffled
+    assert mixed is not None
+    assert mixed.mae.value == 0.0  # every label comes once: there is no other noise of the same one
 
 
 def test_a_single_noise_has_no_shuffled_baseline(store: Store) -> None:

@@ -72,7 +72,7 @@ def comparison(
         "settings": settings | {"descriptor": "pixels", "device": "cpu", "dtype": "float32"},
         "indices": [[0, count]],
         "noise": {"source": "bank", "seed": 0, "shape": [3, 32, 32], "sha256": "ab" * 32},
-        "conditions": [{}],
+        "conditions": {},
         "descriptor": {"id": "pixels", "name": "pixels", "dim": 3072},
         "score_names": {"rp": "rp[pixels, >0.6]", "mae": "mae[<15/255]"},
         "environment": {"python": "3.11.7", "torch": "2.13.0", "machine": "x86_64"},
@@ -103,7 +103,7 @@ def generalization(images: Pixels, train: Pixels, **changes: Any) -> Generalizat
         "dataset": {"id": "cifar10", "split": "train", "count": len(train), "sha256": "cd" * 32},
         "settings": {"num_samples": len(images), "seed": 0, "threshold": THRESHOLD, "dataset": "cifar10"},
         "noise": {"source": "bank", "seed": 0},
-        "conditions": [{}],
+        "conditions": {},
         "descriptor": {"id": "pixels", "name": "pixels"},
         "score_names": {"gl": "gl[pixels, >0.6]"},
         "environment": {"python": "3.11.7"},
@@ -167,7 +167,7 @@ def pair_scores(a: str, b: str, first: Pixels, second: Pixels, *, shuffled: bool
 def _shuffled(first: Pixels, second: Pixels) -> ShuffledScores:
     similarity, errors = _paired(first, np.roll(second, -1, axis=0))
     rp, mae = proportion(similarity > THRESHOLD), proportion(errors < MAE_THRESHOLD)
-    return ShuffledScores(rp, mae, distribution(similarity), curve(similarity), [1])
+    return ShuffledScores(rp, mae, distribution(similarity), curve(similarity), rounds=1)
 
 
 def proportion(flags: NDArray[np.bool_]) -> Proportion:

@@ -85,7 +85,7 @@ def test_hostile_names_are_text() -> None:
     images = made.pictures(4, size=8)
     result = made.comparison({HOSTILE: images, "b": images}, warnings=[HOSTILE], settings={
         "threshold": 0.6, "specs": [HOSTILE, "b"], "prompt": HOSTILE,
-    }, conditions=[{"prompt": HOSTILE}])  # fmt: skip
+    }, conditions={"in_turn": [{"prompt": HOSTILE}]})  # fmt: skip
     run = replace(result.models[0], description={"card": {"licence": HOSTILE}, HOSTILE: HOSTILE})
     page = comparison_html(replace(result, models=[run, result.models[1]]))
     parsed = outline(page)
@@ -144,9 +144,12 @@ def test_command_of_a_comparison(changes: dict[str, object], expected: str) -> N
 
 def test_command_names_class_labels_and_baselines() -> None:
     result = two(
-        settings={"specs": ["a", "b"], "baselines": ["other"]}, conditions=[{"class_label": 3}, {"class_label": 5}]
+        settings={"specs": ["a", "b"], "baselines": ["other"]},
+        conditions={"in_turn": [{"class_label": 3}, {"class_label": 5}]},
     )
     assert command_of(result) == "reprozoo compare a b --class 3,5 --baseline theory-gaussian"
+    drawn = two(settings={"specs": ["a", "b"]}, conditions={"random_class": {"seed": 0, "num_classes": 10}})
+    assert command_of(drawn) == "reprozoo compare a b --class random"
     assert command_of(replace(result, baselines=[])).endswith("--no-baseline")
     assert shlex.split(command_of(two(noise={}, settings={"specs": ["x y", "z"], "seed": 1}))) == [
         "reprozoo", "score", "x y", "z",

@@ -1,0 +1,68 @@
+"""Conditions are a function of the noise's index alone."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reprozoo.conditions import Conditions, InTurn, RandomClasses, as_conditions
+from reprozoo.errors import UsageError
+from reprozoo.maps import Condition
+from reprozoo.noise import NoiseBank, NoiseFile, export_noise, random_class
+
+LABELS = tuple(Condition(class_label=label) for label in (3, 1, 4))
+
+
+def test_conditions_come_in_turn() -> None:
+    turns = InTurn(LABELS)
+    assert [turns.at(i).class_label for i in (0, 1, 2, 3, 100)] == [3, 1, 4, 3, 1]
+    assert turns.groups([0, 1, 2, 3, 100]).tolist() == [0, 1, 2, 0, 1]
+    assert turns.every() == LABELS
+    assert turns.to_json() == {"in_turn": [{"class_label": 3}, {"class_label": 1}, {"class_label": 4}]}
+
+
+def test_no_condition_is_the_empty_one() -> None:
+    nothing = InTurn()
+    assert nothing.at(5) == Condition()
+    assert nothing.groups(range(3)).tolist() == [0, 0, 0]
+    assert (nothing.every(), nothing.to_json()) == ((), {})
+
+
+def test_random_classes_are_those_of_the_noise() -> None:
+    classes = RandomClasses().bound(NoiseBank(7), [10, None, 10])
+    assert [classes.at(i).class_label for i in range(50)] == [random_class(7, i, 10) for i in range(50)]
+    assert classes.groups([4, 9]).tolist() == [random_class(7, 4, 10), random_class(7, 9, 10)]
+    assert classes.to_json() == {"random_class": {"seed": 7, "num_classes": 10}}
+    chosen = RandomClasses(seed=1, num_classes=4).bound(NoiseBank(7), [10])
+    assert (chosen.seed, chosen.num_classes) == (1, 4)
+
+
+def test_a_noise_file_gives_the_classes_of_the_seed_it_records(tmp_path: Path) -> None:
+    export_noise(NoiseBank(7), range(4, 9), (2, 2), tmp_path / "noise.safetensors")
+    export_noise(NoiseBank(7), range(4), (2, 2), tmp_path / "noise.npy")
+    recorded, plain = NoiseFile(tmp_path / "noise.safetensors"), NoiseFile(tmp_path / "noise.npy")
+    assert RandomClasses().bound(recorded, [10]) == RandomClasses().bound(NoiseBank(7), [10])
+    assert RandomClasses().bound(plain, [10]) == RandomClasses(seed=0, num_classes=10)
+
+
+def test_random_classes_need_models_of_equal_classes() -> None:
+    with pytest.raises(UsageError, match="10 and 1000 classes"):
+        RandomClasses().bound(NoiseBank(0), [1000, 10])
+    with pytest.raises(UsageError, match="a seed and a number of classes"):
+        RandomClasses().at(0)
+
+
+@pytest.mark.parametrize("source", [InTurn(LABELS), RandomClasses(2, 10)])
+def test_a_source_can_be_sent_to_another_process(source: Conditions) -> None:
+    sent = pickle.loads(pickle.dumps(source))
+    assert sent == source
+    assert np.array_equal(sent.groups(range(9)), source.groups(range(9)))
+
+
+def test_what_is_given_becomes_a_source() -> None:
+    assert as_conditions(LABELS[0]) == InTurn(LABELS[:1])
+    assert as_conditions(list(LABELS)) == InTurn(LABELS)
+    assert as_conditions(RandomClasses(3)) == RandomClasses(3)
