@@ -13,6 +13,8 @@ from reprozoo.errors import UsageError
 from reprozoo.maps import Condition
 from reprozoo.noise import NoiseSource, random_class
 
+NAMES = {"prompt": "{}", "class_label": "class {}", "observation": "observation {:.8}"}
+
 
 class Conditions(Protocol):
     """A source of conditions; picklable."""
@@ -27,6 +29,10 @@ class Conditions(Protocol):
 
     def groups(self, indices: Sequence[int]) -> NDArray[np.int64]:
         """(len(indices),) numbers, equal for noises of equal condition: these are mismatched with each other."""
+        ...
+
+    def name(self, group: int) -> str:
+        """How the condition of one of the numbers of ``groups`` is called."""
         ...
 
     def bound(self, noise: NoiseSource, num_classes: Sequence[int | None]) -> Self:
@@ -44,9 +50,15 @@ class Conditions(Protocol):
 
 @dataclass(frozen=True)
 class InTurn:
-    """Noise i gets conditions[i mod their number]; with none, the empty condition."""
+    """Noise i gets conditions[i mod their number]; with none, the empty condition.
+
+    Args:
+        conditions: any number of them.
+        names: how each is called in results; by default its prompt, or "class 3".
+    """
 
     conditions: tuple[Condition, ...] = ()
+    names: tuple[str, ...] = ()
 
     def at(self, index: int) -> Condition:
         return self.conditions[index % len(self.conditions)] if self.conditions else Condition()
@@ -60,6 +72,12 @@ class InTurn:
 
     def bound(self, noise: NoiseSource, num_classes: Sequence[int | None]) -> Self:
         return self
+
+    def name(self, group: int) -> str:
+        if self.names:
+            return self.names[group]
+        given = self.conditions[group].to_json() if self.conditions else {}
+        return ", ".join(NAMES[kind].format(value) for kind, value in given.items())
 
     def to_json(self) -> dict[str, Any]:
         return {"in_turn": [condition.to_json() for condition in self.conditions]} if self.conditions else {}
@@ -99,6 +117,9 @@ class RandomClasses:
             # Without any class the check of the models refuses the label.
             num_classes=self.num_classes or (known[0] if known else 1),
         )
+
+    def name(self, group: int) -> str:
+        return NAMES["class_label"].format(group)
 
     def to_json(self) -> dict[str, Any]:
         return {"random_class": {"seed": self.seed, "num_classes": self.num_classes}}

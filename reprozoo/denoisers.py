@@ -3,6 +3,7 @@
 The sampler's state is float64 in data units; networks run in the precision the user chose. Going between the two, the
 class labels of the conditions, and strict loading of weights are here; a family adds its own scaling of input, time
 and output, which is the few lines that make it a family. ``EpsDenoiserMap`` has it for networks that predict noise.
+``VectorToImageMap`` is the whole map of a generator or decoder, which denoises nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch.nn import functional
 
 from reprozoo.errors import IntegrityError, UsageError
 from reprozoo.kernels import edm_preconditioning, per_sample, x0_from_eps, x0_from_F
-from reprozoo.maps import Condition, DenoiserMap
+from reprozoo.maps import Condition, DenoiserMap, NoiseToImageMap
 
 
 class NetworkDenoiserMap(DenoiserMap):
@@ -144,11 +145,39 @@ class EDMDenoiserMap(NetworkDenoiserMap):
         return x0_from_F(x, sigma, output, sigma_data=self.sigma_data)
 
 
-def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
+class VectorToImageMap(NoiseToImageMap):
+    """One call of a network that makes an image of its noise: a GAN's generator, a VAE's decoder.
+
+    Args:
+        network: noise (batch, ...) -> image; put into evaluation mode on the device, without gradients.
+        noise_shape, image_shape: of the card.
+        device, dtype: where and in which precision the network runs.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        noise_shape: tuple[int, ...],
+        image_shape: tuple[int, int, int],
+        device: str = "cpu",
+        dtype: str = "float32",
+    ) -> None:
+        self.noise_shape, self.image_shape = noise_shape, image_shape
+        self.device, self.dtype = torch.device(device), getattr(torch, dtype)
+        self.network = network.to(self.device, self.dtype).eval().requires_grad_(False)
+
+    def generate(self, noise: Tensor, conditions: Sequence[Condition]) -> Tensor:
+        image: Tensor = self.network(noise.to(self.device, self.dtype))
+        return image.float().clamp(-1.0, 1.0)
+
+
+def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], what: str, *, assign: bool = False) -> None:
     """Copy ``tensors`` into ``network``: every name and every shape must be the network's, none more, none fewer.
 
     Args:
         what: whose weights they are, for the message.
+        assign: the tensors become the network's own, with their precision, instead of being copied.
 
     Raises:
         IntegrityError: they are another network's; the sentence names the first difference of each kind.
@@ -169,7 +198,7 @@ def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], what: str) -
         raise IntegrityError(
             f"the file of {what} holds the weights of another network than its card: {'; '.join(found)}"
         )
-    network.load_state_dict(dict(tensors))
+    network.load_state_dict(dict(tensors), assign=assign)
 
 
 def _first(names: Sequence[str]) -> str:

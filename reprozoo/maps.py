@@ -118,7 +118,7 @@ class NoiseToImageMap(ABC):
         conditions = [EMPTY] * len(noise) if conditions is None else list(conditions)
         self.check_conditions(conditions, count=len(noise))
         with torch.no_grad():
-            images = self.generate(noise, conditions)
+            images = self._generated(noise, conditions)
         return self._checked_images(images, count=len(noise))
 
     def check_conditions(self, conditions: Sequence[Condition], *, count: int) -> None:
@@ -131,6 +131,12 @@ class NoiseToImageMap(ABC):
     def describe(self) -> str:
         """How the map is called in messages; the engine sets ``name`` to the id it was loaded under."""
         return str(getattr(self, "name", type(self).__name__))
+
+    def _generated(self, noise: Tensor, conditions: Sequence[Condition]) -> Tensor:
+        try:
+            return self.generate(noise, conditions)
+        except SystemExit as error:  # no plugin may end the program that runs it
+            raise ContractError(f"{self.describe()} called sys.exit({error.code!r}); it was to make images") from error
 
     def _check_noise(self, noise: Tensor) -> None:
         if noise.dtype != torch.float32:
@@ -230,7 +236,9 @@ def check_condition(
             "conditional model"
         )
     if missing := requires - given:
-        raise UsageError(f"{name} needs a {_words(missing)} for every sample, and none was given")
+        words = _words(missing)
+        article = "an" if words[0] in "aeiou" else "a"
+        raise UsageError(f"{name} needs {article} {words} for every sample, and none was given")
     label = condition.class_label
     if label is not None and num_classes is not None and not 0 <= label < num_classes:
         raise UsageError(f"class label {label} is out of range: {name} has classes 0 to {num_classes - 1}")

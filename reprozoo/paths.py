@@ -50,6 +50,11 @@ def user_registry() -> Path:
     return _xdg("XDG_CONFIG_HOME", ".config") / "reprozoo" / "registry"
 
 
+def disabled_plugins() -> Path:
+    """Names of the plugins that a person has switched off, one a line, beside ``user_registry``."""
+    return _xdg("XDG_CONFIG_HOME", ".config") / "reprozoo" / "disabled-plugins.txt"
+
+
 def _xdg(variable: str, fallback: str) -> Path:
     chosen = os.environ.get(variable, "")
     # The XDG specification says that a relative path is to be ignored.

@@ -7,67 +7,21 @@ recipe says who it is (``identity``, the store's key), what to show (``describe`
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reprozoo.cards import UNKNOWN, HubSource, ModelCard, Registry, WeightsSource, canonical_digest
+from reprozoo.cards import UNKNOWN, HubSource, ModelCard, Registry, canonical_digest
 from reprozoo.errors import ContractError, ReprozooError, UsageError, did_you_mean
+from reprozoo.mapspecs import DTYPE_ALIASES, DTYPES, MapSpec
 from reprozoo.plugins import Family, LoadContext, Option, Plugins, import_object, installed_plugins, installed_registry
 
 if TYPE_CHECKING:
     from reprozoo.maps import Condition, NoiseToImageMap
 
-DTYPES = ("float32", "float16", "bfloat16")
-
-
-@dataclass(frozen=True)
-class MapSpec:
-    """A map spec taken apart.
-
-    >>> MapSpec.parse("tiny-edm@abc+steps=50").options
-    {'steps': '50'}
-    """
-
-    id: str
-    revision: str | None = None
-    options: Mapping[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def parse(cls, text: str) -> MapSpec:
-        """Take ``text`` apart.
-
-        Raises:
-            UsageError: an empty id, or an option that is not ``name=value`` or is given twice.
-        """
-        head, *parts = re.split(r"\+(?=[\w-]+=)", text)  # a value may end in plus signs: sampler=dpm-solver++
-        scheme = ":" in head and not head.startswith("hf:")
-        if unfinished := None if scheme else re.search(r"\+[\w-]*", head):
-            parts.insert(0, unfinished.group()[1:])
-            head = head[: unfinished.start()]
-        target, _, revision = (head, "", "") if scheme else head.partition("@")
-        if not target.strip():
-            raise UsageError(f"{text!r} names no model; expected ID, ID@REVISION or ID+option=value")
-        options: dict[str, str] = {}
-        for part in parts:
-            name, equals, value = part.partition("=")
-            unfinished = re.search(r"\+[\w-]+$", value)
-            if not equals or unfinished:
-                came = unfinished.group() if unfinished else f"+{part}"
-                raise UsageError(f"{text!r}: expected +option=value, got {came}")
-            if name in options:
-                raise UsageError(f"{text!r} gives the option {name!r} twice")
-            options[name] = value
-        return cls(target, revision or None, options)
-
-    @property
-    def scheme(self) -> tuple[str, str] | None:
-        """(scheme, target) of ``scheme:target``, else None."""
-        prefix, colon, target = self.id.partition(":")
-        return (prefix, target) if colon else None
+PRECISION = Option(str, "precision of this model, in the place of --dtype", choices=(*DTYPES, *DTYPE_ALIASES))
 
 
 @dataclass(frozen=True)
@@ -82,6 +36,7 @@ class MapRecipe:
         files: local file by name, verified.
         digests: sha256 by name, of weights files and of the content that file and data-set options name.
         output_version, plugin: of the family, and the plugin it came from.
+        other_plugins: those that gave the card and the data sets it names.
     """
 
     spec: str
@@ -94,6 +49,7 @@ class MapRecipe:
     dtype: str
     output_version: int
     plugin: Mapping[str, str]
+    other_plugins: tuple[Mapping[str, str], ...] = ()
 
     @property
     def display_id(self) -> str:
@@ -115,7 +71,7 @@ class MapRecipe:
     @property
     def weights_digest(self) -> str | None:
         """One sha256 over all weights; equal for two recipes that run the same ones, None for a map without any."""
-        weights = {source.name: self.digests[source.name] for source in self.card.weights}
+        weights = {name: self.digests[name] for name in self.files}
         return canonical_digest(weights) if weights else None
 
     def check_conditions(self, conditions: Sequence[Condition]) -> None:
@@ -158,6 +114,7 @@ class MapRecipe:
             "device": self.device,
             "dtype": self.dtype,
             "plugin": dict(self.plugin),
+            "other_plugins": [dict(plugin) for plugin in self.other_plugins],
         }
 
     def load(self) -> NoiseToImageMap:
@@ -166,7 +123,7 @@ class MapRecipe:
         Raises:
             ReprozooError: as the family says; anything else it raises becomes a ContractError naming the family.
         """
-        family: Family = installed_plugins().family(self.card.family).value
+        family: Family = installed_plugins().family(self.card.family, package=self.card.package).value
         context = LoadContext(
             self.card, self.options, self.files, self.device, self.dtype, *_kernel_and_sampler(self.card, self.sampler)
         )
@@ -194,14 +151,23 @@ class Zoo:
         self.plugins = plugins or installed_plugins()
         self.registry = registry or installed_registry()
 
-    def card(self, spec: MapSpec) -> ModelCard:
-        """The card of a spec.
+    def card(self, spec: MapSpec, *, offline: bool = False) -> ModelCard:
+        """The card of a spec, with what its options change in it.
 
         Raises:
             UsageError: no card and no scheme of that name; the sentence suggests the nearest.
+            UnavailableError, IntegrityError: a scheme had to fetch something.
         """
+        card = self._unadjusted_card(spec, offline)
+        registered = self.plugins.families.get(card.family)
+        if registered is None or not registered.value.adjust:
+            return card
+        adjusted: ModelCard = import_object(registered.value.adjust)(card, spec.options, offline)
+        return adjusted
+
+    def _unadjusted_card(self, spec: MapSpec, offline: bool) -> ModelCard:
         if spec.scheme is None:
-            return _at_revision(self.registry.model(spec.id), spec.revision)
+            return _at_revision(self._card_of(spec.id), spec.revision)
         scheme, target = spec.scheme
         schemes = {
             name: value for family in self.plugins.families.values() for name, value in family.value.schemes.items()
@@ -209,8 +175,15 @@ class Zoo:
         if scheme not in schemes:
             known = ", ".join(f"{name}:" for name in sorted(schemes)) or "none"
             raise UsageError(f"{spec.id!r}: no plugin reads {scheme}: specs; the schemes are {known}")
-        card: ModelCard = import_object(schemes[scheme])(target, spec.revision, spec.options)
+        card: ModelCard = import_object(schemes[scheme])(target, spec.revision, spec.options, offline)
         return card
+
+    def _card_of(self, name: str) -> ModelCard:
+        try:
+            return self.registry.model(name)
+        except UsageError as error:
+            may_have_it = "; ".join(record.describe() for record in self.plugins.failed())
+            raise UsageError(f"{error}; {may_have_it}" if may_have_it else str(error)) from None
 
     def resolve(self, text: str, *, device: str = "cpu", dtype: str = "float32", offline: bool = False) -> MapRecipe:
         """Resolve a map spec: find the card, check the options, fetch and verify the weights.
@@ -218,7 +191,7 @@ class Zoo:
         Args:
             text: the spec.
             device: torch device string.
-            dtype: one of ``DTYPES``; the precision of the network.
+            dtype: one of ``DTYPES``; the precision of the network, where the spec does not say ``+dtype=``.
             offline: use only what is on disk.
 
         Raises:
@@ -226,21 +199,41 @@ class Zoo:
             PluginError: the family's plugin is missing or broken.
             UnavailableError, IntegrityError: from fetching the weights.
         """
+        from reprozoo.weights import fetch_all
+
         if dtype not in DTYPES:
             raise UsageError(f"unknown dtype {dtype!r}; expected one of {', '.join(DTYPES)}")
         spec = MapSpec.parse(text)
-        card = self.card(spec)
-        registered = self.plugins.family(card.family)
+        card = self.card(spec, offline=offline)
+        registered = self.plugins.family(card.family, package=card.package)
         family: Family = registered.value
-        own, rest = _split_options(spec.options, family)
+        given = dict(spec.options)
+        if card.network and "dtype" in given:  # a formula has no precision to choose
+            dtype = PRECISION.parse("dtype", given.pop("dtype"))
+        own, rest = _split_options(given, family)
         options = _resolve_options(card, family, own)
         sampler = _resolve_sampler(card, family, rest, text)
-        card, files, digests = _fetch_all(card, offline)
-        digests |= _content_digests(family.options, options)
+        card, files, digests = fetch_all(card, offline=offline)
+        files |= _local_weights(family.options, options, files)
+        digests |= content_digests(family.options, options, digests)
         return MapRecipe(
-            text, card, options, sampler, files, digests, device, dtype, family.output_version,
-            registered.plugin.provenance(),
+            text, card, options, sampler, files, digests, device, DTYPE_ALIASES.get(dtype, dtype),
+            family.output_version,
+            registered.plugin.provenance(f"family {family.name}"), tuple(self._other_plugins(card, family, options)),
         )  # fmt: skip
+
+    def _other_plugins(
+        self, card: ModelCard, family: Family, options: Mapping[str, Any]
+    ) -> Iterator[Mapping[str, str]]:
+        """Of the card, and of every data set that an option names."""
+        if giver := self.plugins.giver_of(card.home):
+            yield giver.provenance(f"card {card.id}")
+        for name, option in family.options.items():
+            if option.kind == "dataset" and options.get(name):
+                from reprozoo.datasets import dataset_giver
+
+                if giver := dataset_giver(options[name], registry=self.registry):
+                    yield giver.provenance(f"data set {options[name]}")
 
 
 @cache
@@ -345,34 +338,31 @@ def _kernel_and_sampler(card: ModelCard, sampler: Mapping[str, Any]) -> tuple[An
     return kernel, make_sampler(options.pop("name"), kernel, **options)
 
 
-def _fetch_all(card: ModelCard, offline: bool) -> tuple[ModelCard, dict[str, Path], dict[str, str]]:
-    """The card, its branches of the Hub replaced by the commits they were resolved to; its files and their digests."""
-    from reprozoo.weights import fetch
-
-    files, digests = {}, {}
-    sources: list[WeightsSource] = []
-    for source in card.weights:
-        fetched = fetch(source, card_dir=card.home, offline=offline)
-        files[source.name], digests[source.name] = fetched.path, fetched.sha256
-        if isinstance(source, HubSource) and fetched.revision:
-            source = replace(source, revision=fetched.revision)
-        sources.append(source)
-    return replace(card, weights=tuple(sources)), files, digests
+def _local_weights(
+    known: Mapping[str, Option], options: Mapping[str, Any], fetched: Mapping[str, Path]
+) -> dict[str, Path]:
+    """Files and folders of this machine that options of the kind "weights" name."""
+    named = {name: options.get(name) for name, option in known.items() if option.kind == "weights"}
+    return {name: Path(place).resolve() for name, place in named.items() if place and name not in fetched}
 
 
-def _content_digests(known: Mapping[str, Option], options: Mapping[str, Any]) -> dict[str, str]:
-    """Digests of what file and data-set options name, so that changed content is another map."""
-    digests = {}
+def content_digests(
+    known: Mapping[str, Option], options: Mapping[str, Any], digests: Mapping[str, str]
+) -> dict[str, str]:
+    """Digests of what options of files, weights and data sets name, so that changed content is another map."""
+    found = {}
     for name, option in known.items():
-        if option.kind == "file" and options.get(name):
+        if not options.get(name) or name in digests:
+            continue
+        if option.kind in ("file", "weights"):
             from reprozoo.weights import content_digest
 
-            digests[name] = content_digest(Path(options[name]))
-        elif option.kind == "dataset" and options.get(name):
+            found[name] = content_digest(Path(options[name]))
+        elif option.kind == "dataset":
             from reprozoo.datasets import dataset_digest
 
-            digests[name] = dataset_digest(options[name])
-    return digests
+            found[name] = dataset_digest(options[name])
+    return found
 
 
 def _check_shapes(recipe: MapRecipe, loaded: NoiseToImageMap) -> None:

@@ -107,7 +107,7 @@ class FakeRecipe:
 
     def describe(self) -> dict[str, Any]:
         card = {"family": self.family, "training": {"dataset": self.training}}
-        plugin = {"name": "fakes", "distribution": "tests", "version": "0"}
+        plugin = {"name": "fakes", "distribution": "tests", "version": "0", "gave": "family fake"}
         return {"spec": self.id, "card": card, "options": self.options, "plugin": plugin}
 
     def check_conditions(self, conditions: Sequence[Condition]) -> None:

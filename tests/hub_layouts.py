@@ -110,3 +110,32 @@ def state_dict() -> dict[str, bytes]:
 
 def text(value: object) -> bytes:
     return json.dumps(value, indent=2).encode()
+
+
+def real_layout(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """What ``save_pretrained`` wrote of a pipeline, laid out as repositories of those years are.
+
+    Tokenizers are vocabulary and merges instead of one file, and beside the components lie the ones that make no pixel.
+    """
+    found = {name: body for name, body in files.items() if not name.endswith("tokenizer.json")}
+    for name, body in files.items():
+        if name.endswith("tokenizer.json"):
+            model, folder = json.loads(body)["model"], name.removesuffix("tokenizer.json")
+            merges = [" ".join(pair) if isinstance(pair, list) else pair for pair in model["merges"]]
+            found[f"{folder}vocab.json"] = text(model["vocab"])
+            found[f"{folder}merges.txt"] = "\n".join(["#version: 0.2", *merges, ""]).encode()
+            found[f"{folder}special_tokens_map.json"] = text({})
+    index = json.loads(found["model_index.json"])
+    if "safety_checker" in index:
+        index["safety_checker"] = ["stable_diffusion", "StableDiffusionSafetyChecker"]
+        index["feature_extractor"] = ["transformers", "CLIPImageProcessor"]
+        found["safety_checker/config.json"] = text({"model_type": "clip"})
+        found["feature_extractor/preprocessor_config.json"] = text({"size": 224})
+        found |= weights("safety_checker/", "model", tensors(0, "concept_embeds"))
+    return {**found, "README.md": b"---\nlicense: other\n---\n", "model_index.json": text(index)}
+
+
+def single_model(files: Mapping[str, bytes], component: str = "unet") -> dict[str, bytes]:
+    """A pipeline of one network as ``google/ddpm-cifar10-32`` has it: all at the root, and code not to be run."""
+    flat = {name.removeprefix(f"{component}/").removeprefix("scheduler/"): body for name, body in files.items()}
+    return {**flat, "modeling_ddpm.py": b"raise SystemExit('this must never run')\n"}

@@ -31,6 +31,14 @@ def test_no_condition_is_the_empty_one() -> None:
     assert (nothing.every(), nothing.to_json()) == ((), {})
 
 
+def test_conditions_have_names() -> None:
+    mixed = InTurn((Condition(class_label=3), Condition(prompt="a cat"), Condition(prompt="a dog", class_label=1)))
+    assert [mixed.name(group) for group in range(3)] == ["class 3", "a cat", "class 1, a dog"]
+    assert InTurn(LABELS, names=("x", "y", "z")).name(2) == "z"
+    assert InTurn().name(0) == ""
+    assert RandomClasses(0, 10).name(7) == "class 7"
+
+
 def test_random_classes_are_those_of_the_noise() -> None:
     classes = RandomClasses().bound(NoiseBank(7), [10, None, 10])
     assert [classes.at(i).class_label for i in range(50)] == [random_class(7, i, 10) for i in range(50)]

@@ -16,6 +16,8 @@ LAYERS = (
     "maps",
     "noise",
     "conditions",
+    "prompts",
+    "mapspecs",
     "kernels",
     "samplers",
     "denoisers",
@@ -26,6 +28,7 @@ LAYERS = (
     "plugins",
     "datasets",
     "zoo",
+    "inverse",
     "descriptors",
     "metrics",
     "results",
@@ -34,6 +37,7 @@ LAYERS = (
     "engine",
     "report",
     "testing",
+    "pytest_plugin",
     "cli",
 )
 NOT_FOR_PLUGINS = {"engine", "store", "cli", "executors", "report"}

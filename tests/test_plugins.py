@@ -5,13 +5,29 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+import warnings
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from reprozoo import paths
 from reprozoo.errors import PluginError, UsageError
-from reprozoo.plugins import DISABLE_VARIABLE, Option, Plugins, import_object
+from reprozoo.plugins import (
+    API_VERSION,
+    DISABLE_VARIABLE,
+    Option,
+    Plugins,
+    ReprozooDeprecationWarning,
+    deprecation,
+    import_object,
+    loading,
+    plugin_cards,
+    switch,
+    switched_off,
+)
+from reprozoo.plugins.specs import Hooks, hookspec
 
 GOOD = """
     from reprozoo import Family, hookimpl
@@ -66,6 +82,23 @@ HOSTILE = {
         "reprozoo_register_families expects Family, got str",
     ),
     "no_hook": ("x = 1", "it implements no hook"),
+    "panics": (
+        """
+        class PanicException(BaseException):
+            pass
+
+        raise PanicException("what an extension in Rust raises")
+        """,
+        "PanicException: what an extension in Rust raises",
+    ),
+    "endless_error": ("raise ValueError('no ' * 10_000)", "ValueError: no no no"),
+    "no_range": (
+        """
+        REPROZOO_API = "the newest"
+        """,
+        """REPROZOO_API = 'the newest' is no range of versions; write e.g. ">=1,<2\"""",
+    ),
+    "range_of_a_number": ("REPROZOO_API = 1", "REPROZOO_API = 1 is no range of versions"),
 }
 
 
@@ -93,6 +126,7 @@ def test_a_hostile_plugin_is_listed_and_alone(folder: Path, name: str) -> None:
     assert records[name].status == "broken"
     assert sentence in records[name].error
     assert "\n" not in records[name].error
+    assert len(records[name].error) < 600
     assert records[name].provides == {}
     assert records["a_good_one"].status == "ok"
     assert list(plugins.families) == ["fine"]
@@ -134,6 +168,196 @@ def test_bundled_plugins_work_and_import_no_framework() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[0] == "[] []"
+
+
+def test_what_a_plugin_prints_does_not_reach_standard_output(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Plugins([point(folder, "chatty", "print('hello')\n" + textwrap.dedent(GOOD.format(name="chatty", family="f")))])
+    assert capsys.readouterr() == ("", "hello\n")
+
+
+def test_ctrl_c_is_not_a_plugins_fault(folder: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        Plugins([point(folder, "interrupted", "raise KeyboardInterrupt")])
+
+
+OF_THE_FUTURE = """
+    from reprozoo import hookimpl
+
+    REPROZOO_API = "{wanted}"
+
+    @hookimpl
+    def reprozoo_register_something_new(register):
+        pass
+"""
+
+
+def test_a_plugin_for_another_api_is_incompatible_whatever_else_is_wrong_with_it(folder: Path) -> None:
+    plugins = Plugins([point(folder, "newer", OF_THE_FUTURE.format(wanted=">=2,<3")), good(folder, "other", "fine")])
+    newer, other = plugins.records
+    assert (newer.status, other.status) == ("incompatible", "ok")
+    assert newer.error == (
+        f"it wants plugin API >=2,<3, and this reprozoo has {API_VERSION}; update whichever of the two is older"
+    )
+    with pytest.raises(PluginError, match="plugin newer is incompatible"):
+        plugins.family("new")
+
+
+@pytest.mark.parametrize("wanted", [">=1,<2", "==1.*", "~=1.0", ""])
+def test_a_plugin_for_this_api_is_asked_for_its_hooks(folder: Path, wanted: str) -> None:
+    (record,) = Plugins([point(folder, "fits", OF_THE_FUTURE.format(wanted=wanted))]).records
+    assert record.status == "broken"
+    assert "unknown hook reprozoo_register_something_new" in record.error
+
+
+class RenamedArgument(Hooks):
+    """The hooks as they would be one minor release after ``add`` became ``register``."""
+
+    @hookspec(warn_on_impl_args={"add": deprecation("the argument `add`", instead="`register`", since="0.7")})
+    def reprozoo_register_families(self, register: object, add: object) -> None: ...
+
+
+def test_an_argument_that_was_renamed_works_for_one_release_with_a_warning(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "Hooks", RenamedArgument)
+    old = GOOD.replace("register)", "add)").replace("register(F", "add(F")
+    sentence = "the argument `add` is deprecated since reprozoo 0.7 and ends with 0.8; use `register`"
+    with pytest.warns(ReprozooDeprecationWarning, match=sentence):
+        plugins = Plugins([point(folder, "older", old.format(name="older", family="a"))])
+    (record,) = plugins.records
+    assert (record.status, record.warnings, list(plugins.families)) == ("ok", [sentence], ["a"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (record,) = Plugins([good(folder, "newer", "b")]).records
+    assert (record.status, record.warnings) == ("ok", [])
+
+
+def test_warnings_of_a_plugin_that_are_no_deprecations_come_through(folder: Path) -> None:
+    source = "import warnings\nwarnings.warn('of its own', UserWarning)\n" + textwrap.dedent(GOOD)
+    with pytest.warns(UserWarning, match="of its own"):
+        (record,) = Plugins([point(folder, "warns", source.format(name="warns", family="a"))]).records
+    assert record.warnings == []
+
+
+@pytest.fixture
+def configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "configuration"))
+    return paths.disabled_plugins()
+
+
+@pytest.mark.usefixtures("configuration")
+def test_a_switch_is_remembered_until_it_is_turned(folder: Path) -> None:
+    points = [good(folder, name, name) for name in ("one", "two")]
+    switch(["one"], on=False)
+    first, second = Plugins(points).records
+    assert (first.status, second.status) == ("disabled", "ok")
+    assert first.error == "switched off; `reprozoo plugins enable one` switches it on"
+    switch(["one"], on=True)
+    assert [record.status for record in Plugins(points).records] == ["ok", "ok"]
+
+
+def test_switches_are_lines_that_a_person_may_write(configuration: Path) -> None:
+    configuration.parent.mkdir(parents=True)
+    configuration.write_text("\n two \none\n\n")
+    assert switched_off() == {"one", "two"}
+    switch(["three", "one"], on=False)
+    assert configuration.read_text() == "one\nthree\ntwo\n"
+
+
+def test_a_file_of_switches_that_cannot_be_read_or_written_is_a_sentence(configuration: Path) -> None:
+    configuration.mkdir(parents=True)
+    with pytest.raises(UsageError, match="which names the plugins that are switched off"):
+        Plugins([])
+    configuration.rmdir()
+    configuration.parent.rmdir()
+    configuration.parent.write_text("in the way")
+    with pytest.raises(UsageError, match="XDG_CONFIG_HOME"):
+        switch(["one"], on=False)
+
+
+CARDS = """
+    from pathlib import Path
+    from reprozoo import Family, hookimpl
+
+    @hookimpl
+    def reprozoo_register_families(register):
+        register(Family("{name}", "a family", "{name}:load"))
+
+    @hookimpl
+    def reprozoo_register_cards(register):
+        register(Path(__file__).parent / "{name}")
+"""
+CARD = """
+    kind = "model"
+    id = "{id}"
+    title = "a model"
+    family = "{family}"
+    package = "their-package"
+    licence = "MIT"
+    paper = "unknown"
+    noise_shape = [3, 4, 4]
+    image_shape = [3, 4, 4]
+    training = {{}}
+    weights = []
+"""
+
+
+def with_card(folder: Path, name: str, card: str) -> EntryPoint:
+    (folder / name).mkdir()
+    (folder / name / "card.toml").write_text(textwrap.dedent(card))
+    return point(folder, f"{name}_hooks", CARDS.format(name=name))
+
+
+@pytest.mark.parametrize(
+    ("card", "sentence"),
+    [
+        (CARD.format(id="m", family="bad") + "    colour = 3\n", 'a model card has no key "colour"'),
+        (CARD.format(id="taken", family="bad"), 'the name "taken" belongs to two model cards'),
+        ("kind = model", "is not TOML"),
+    ],
+)
+def test_a_plugin_with_a_bad_card_is_broken_and_alone(folder: Path, card: str, sentence: str) -> None:
+    first = with_card(folder, "fine", CARD.format(id="taken", family="fine"))
+    second = with_card(folder, "x_bad", card)
+    plugins = Plugins([first, second])
+    registry = plugin_cards(plugins)
+    assert list(registry.models) == ["taken"]
+    assert [record.status for record in plugins.records] == ["ok", "broken"]
+    assert sentence in plugins.records[1].error
+    assert list(plugins.families) == ["fine"]
+    assert plugins.giver_of(registry.model("taken").home) is plugins.records[0]
+    assert plugins.giver_of(folder) is None
+
+
+def test_a_folder_of_cards_that_is_not_there_breaks_its_plugin(folder: Path) -> None:
+    plugins = Plugins([point(folder, "nowhere_hooks", CARDS.format(name="nowhere"))])
+    assert dict(plugin_cards(plugins).models) == {}
+    assert "is not a directory" in plugins.records[0].error
+
+
+def of_package(name: str, package: str, source: str, folder: Path) -> EntryPoint:
+    """An entry point of a package of its own."""
+    made = point(folder, name, source)
+    vars(made).update(dist=SimpleNamespace(name=package, version="1.2"))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("installed", "reason"),
+    [
+        ({}, "it comes with the package their-package, which is not installed; install it"),
+        ({"their-package": "raise ImportError('no')"}, "plugin p0 is broken (ImportError: no)"),
+        ({"Their_Package": "raise ImportError('no')", "a": "import nothing"}, "plugin p0 is broken (ImportError: no)"),
+        ({"their-package": GOOD.format(name="p0", family="y")}, "their-package 1.2 is installed and does not have it"),
+        ({"other": "raise ImportError('no')"}, "it comes with the package their-package, which is not installed"),
+    ],
+)
+def test_a_card_names_the_package_that_is_missing(folder: Path, installed: dict[str, str], reason: str) -> None:
+    points = [of_package(f"p{i}", name, source, folder) for i, (name, source) in enumerate(installed.items())]
+    with pytest.raises(PluginError) as caught:
+        Plugins(points).family("x", package="their-package")
+    assert str(caught.value).startswith(f"no plugin provides the family 'x': {reason}")
+    assert "plugin p1" not in str(caught.value)
 
 
 def test_import_object_says_what_failed() -> None:

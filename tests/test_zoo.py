@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from reprozoo.errors import ContractError, PluginError, UsageError
-from reprozoo.zoo import MapRecipe, MapSpec, resolve
+from reprozoo.mapspecs import MapSpec
+from reprozoo.zoo import MapRecipe, resolve
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,16 @@ def test_specs_parse(text: str, parsed: MapSpec) -> None:
 def test_bad_specs_get_a_sentence(text: str, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         resolve(text)
+
+
+def test_a_model_may_have_a_precision_of_its_own() -> None:
+    half = resolve("tiny-edm+dtype=bf16")
+    assert (half.dtype, half.options) == ("bfloat16", resolve("tiny-edm").options)
+    assert resolve("tiny-edm+dtype=float32", dtype="float16").identity() == resolve("tiny-edm").identity()
+    with pytest.raises(UsageError, match="dtype=int4: expected one of float32"):
+        resolve("tiny-edm+dtype=int4")
+    with pytest.raises(UsageError, match="has no option 'dtype'"):
+        resolve("theory-gaussian+dtype=bf16")
 
 
 def test_unknown_dtype_is_refused() -> None:

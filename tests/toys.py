@@ -1,8 +1,7 @@
-"""Small maps for tests: one that keeps its contract, and ones that each break exactly one promise of it."""
+"""Small maps for tests: some that keep their contract, and three whose images nobody should see."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 
 import torch
@@ -64,62 +63,3 @@ class OutOfRange(Toy):
 class NotFinite(Toy):
     def generate(self, noise: Tensor, conditions: Sequence[Condition]) -> Tensor:
         return torch.full_like(noise, torch.nan)
-
-
-class Raises(Toy):
-    def generate(self, noise: Tensor, conditions: Sequence[Condition]) -> Tensor:
-        raise RuntimeError("the network is broken")
-
-
-class Forgetful(Toy):
-    """Differs from call to call without touching any global generator."""
-
-    calls = 0
-
-    def generate(self, noise: Tensor, conditions: Sequence[Condition]) -> Tensor:
-        self.calls += 1
-        return torch.tanh(self.gain * noise + 0.01 * self.calls)
-
-
-class MixesBatch(Toy):
-    def generate(self, noise: Tensor, conditions: Sequence[Condition]) -> Tensor:
-        return torch.tanh(self.gain * noise / noise.std())
-
-
-class ByPosition(Toy):
-    """Depends on where in the batch a sample stands; alone each stands first."""
-
-    def generate(self, noise: Tensor, conditions: Sequence[Condition]) -> Tensor:
-        return torch.tanh(self.gain * noise + 0.1 * torch.arange(len(noise)).reshape(-1, 1, 1, 1))
-
-
-class IgnoresNoise(Toy):
-    def generate(self, noise: Tensor, conditions: Sequence[Condition]) -> Tensor:
-        ramp = torch.linspace(-1, 1, noise[0].numel()).reshape(noise.shape[1:])
-        return ramp.expand_as(noise).clone()
-
-
-class WritesNoise(Toy):
-    """Writes into its input after it has used it."""
-
-    def generate(self, noise: Tensor, conditions: Sequence[Condition]) -> Tensor:
-        images = torch.tanh(self.gain * noise)
-        noise[0, 0, 0, 0] += 1
-        return images
-
-
-class DrawsTorch(Toy):
-    def generate(self, noise: Tensor, conditions: Sequence[Condition]) -> Tensor:
-        return torch.tanh(self.gain * torch.randn_like(noise))
-
-
-class DrawsPython(Toy):
-    def generate(self, noise: Tensor, conditions: Sequence[Condition]) -> Tensor:
-        random.random()
-        return torch.tanh(self.gain * noise)
-
-
-class WrongNfe(ToyDenoiser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.nfe = 3

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from reprozoo import Condition, LoadContext, NoiseToImageMap, UsageError
 from reprozoo.denoisers import load_weights
-from reprozoo.kernels import per_sample
+from reprozoo.kernels import consistency_preconditioning, per_sample
 from reprozoo.networks.adm_names import from_guided_diffusion
 from reprozoo.networks.adm_unet import ADMUNet
 from reprozoo.networks.song_names import from_flax
@@ -61,16 +61,13 @@ class ConsistencyMap(NoiseToImageMap):
 
     def consistency(self, x: Tensor, sigma: Tensor, conditions: Sequence[Condition]) -> Tensor:
         """f(x, sigma) for ``x`` (batch, ...) float64 in data units, ``sigma`` (batch,); at sigma_min ``x`` itself."""
-        s, rise = self.sigma_data, sigma - self.sigma_min
-        total = (sigma.square() + s**2).sqrt()
-        scalars = s**2 / (rise.square() + s**2), rise * s / total, 1 / total
-        c_skip, c_out, c_in = (per_sample(scalar, x) for scalar in scalars)
-        arguments = [(c_in * x).to(self.dtype), (self.time_scale * sigma.log() / 4).float()]
+        c = consistency_preconditioning(sigma, sigma_data=self.sigma_data, sigma_min=self.sigma_min)
+        arguments = [(per_sample(c.c_in, x) * x).to(self.dtype), (self.time_scale * c.c_noise).float()]
         if self.num_classes is not None:
             labels = torch.tensor([condition.class_label for condition in conditions], device=self.device)
             arguments.append(functional.one_hot(labels, self.num_classes).to(self.dtype))
         output: Tensor = self.network(*arguments)
-        return c_skip * x + c_out * output.to(torch.float64)
+        return per_sample(c.c_skip, x) * x + per_sample(c.c_out, x) * output.to(torch.float64)
 
 
 class DiffusersUNet(nn.Module):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from reprozoo.files import whole_file
 
+RUNNING = (".running_mean", ".running_var")  # of batch norms: averaged with the weights, exported as float32
 REMEDY = "choose another folder with -o"
 
 
@@ -26,7 +27,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def averaged_state(network: nn.Module, average: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state dict of a network whose parameters are the average; buffers are the network's own."""
+    """The state dict of a network whose parameters are the average; other buffers are the network's own."""
     return {name: average.get(name, value).detach() for name, value in network.state_dict().items()}
 
 
@@ -42,7 +43,7 @@ def export_weights(checkpoint: Path, output: Path) -> dict[str, Any]:
     state = load_checkpoint(checkpoint)
     average: Mapping[str, Tensor] = state["average"]
     tensors = {
-        name: (average[name].half() if name in average else value).contiguous()
+        name: _exported(name, average[name]) if name in average else value.contiguous()
         for name, value in state["network"].items()
     }
     training = {
@@ -55,3 +56,7 @@ def export_weights(checkpoint: Path, output: Path) -> dict[str, Any]:
         save_file(tensors, temporary, metadata={"training": json.dumps(training, sort_keys=True)})
         temporary.chmod(0o644)  # safetensors makes files that only their owner can read
     return training
+
+
+def _exported(name: str, value: Tensor) -> Tensor:
+    return (value.float() if name.endswith(RUNNING) else value.half()).contiguous()

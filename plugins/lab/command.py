@@ -1,28 +1,26 @@
-"""``reprozoo train``: parse, load the data, run the loop, stop cleanly."""
+"""``reprozoo train``: parse, load the data and the other models, run the loop, stop cleanly, write the facts."""
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from reprozoo import IntegrityError, UsageError
-from reprozoo.errors import did_you_mean
-from reprozoo.plugins import installed_plugins
-
-from .recipe import Recipe
+from .recipe import Recipe, find_recipe
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from .trainer import Trainer
 
 
 @click.command()
 @click.argument("recipe")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the run.  [default: train/<id>]")
 @click.option("--data", help="Folder or file of the training images.  [default: the recipe's data set]")
+@click.option("--teacher", metavar="ID", help="In place of the model that is distilled, begun with, or makes images.")
 @click.option("--device", default="cpu", show_default=True, help="torch device.")
 @click.option("--resume", is_flag=True, help="Go on from the folder's checkpoint.")
 @click.option("--images", type=click.IntRange(min=1), help="End at this number of images instead of the recipe's.")
@@ -32,6 +30,7 @@ def train(
     recipe: str,
     output: Path | None,
     data: str | None,
+    teacher: str | None,
     device: str,
     resume: bool,
     images: int | None,
@@ -41,58 +40,57 @@ def train(
     """Train a small model from a recipe.
 
     RECIPE is a TOML file or the id of a recipe that ships. The folder gets a checkpoint every few minutes, the averaged
-    weights, a loss curve and sheets of samples. Ctrl-C writes a checkpoint and stops; --resume continues with the same
-    bits as an undisturbed run.
+    weights, a loss curve and sheets of samples; at the end, the facts of the training and the model's card. Ctrl-C
+    writes a checkpoint and stops; --resume continues with the same bits as an undisturbed run.
     """
-    from .trainer import WEIGHTS, Trainer
-
     chosen = Recipe.read(find_recipe(recipe))
+    if teacher is not None:
+        chosen = chosen.with_model(teacher)
     if images is not None:
         chosen = replace(chosen, training=replace(chosen.training, images=images))
     folder = output or Path("train") / chosen.id
     report = (lambda line: None) if quiet else (lambda line: click.echo(line, err=True))
-    trainer = Trainer(
-        chosen, training_images(chosen, data, offline=offline), folder, device=device, resume=resume, report=report
-    )
+    trainer = _trainer(chosen, folder, data=data, device=device, resume=resume, offline=offline, report=report)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: trainer.request_stop())
     trainer.run()
-    click.echo(f"{trainer.images_seen:,} images, loss {trainer.loss:.4f}, weights: {folder / WEIGHTS}")
+    _conclude(trainer, report=report, offline=offline)
 
 
-def find_recipe(name: str) -> Path:
-    """A TOML file, or the recipe of that id in a registry.
+def _trainer(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    data: str | None,
+    device: str,
+    resume: bool,
+    offline: bool,
+    report: Callable[[str], None],
+) -> Trainer:
+    from .data import training_data
+    from .others import other_models
+    from .trainer import Trainer
+    from .workers import Workers
 
-    Raises:
-        UsageError: there is neither.
-    """
-    if Path(name).is_file():
-        return Path(name)
-    folders = map(Path, installed_plugins().card_directories)
-    shipped = {path.stem: path for folder in folders for path in folder.glob("recipes/*.toml")}
-    if name not in shipped:
-        known = ", ".join(sorted(shipped)) or "none"
-        raise UsageError(
-            f"there is no recipe {name!r}{did_you_mean(name, shipped)}; expected a TOML file or one of: {known}"
-        )
-    return shipped[name]
+    workers = Workers()
+    if workers.rank:
+        workers.wait()  # until the first process has fetched or made the data
+    others = other_models(recipe, offline=offline)
+    images = training_data(recipe, data, device=str(workers.device or device), offline=offline, report=report)
+    if not workers.rank:
+        workers.wait()
+    return Trainer(recipe, images, folder, others=others, device=device, resume=resume, report=report, workers=workers)
 
 
-def training_images(recipe: Recipe, place: str | None, *, offline: bool = False) -> Tensor:
-    """(n, channels, height, width) uint8 images of the recipe's data set, checked against its digest.
+def _conclude(trainer: Trainer, *, report: Callable[[str], None], offline: bool) -> None:
+    """Say what was reached and, at the end of the training, write its facts."""
+    from .facts import write_facts
+    from .trainer import WEIGHTS
 
-    Raises:
-        IntegrityError: the images are not those that the recipe names.
-    """
-    import torch
-
-    from reprozoo.datasets import load_dataset
-
-    spec = recipe.data
-    dataset = load_dataset(place or spec.name, "train", offline=offline)
-    if dataset.digest != spec.images_sha256:
-        raise IntegrityError(
-            f"{dataset.name} holds other images than the recipe's {spec.name}: sha256 {dataset.digest}, "
-            f"expected {spec.images_sha256}"
-        )
-    return torch.from_numpy(dataset.images_u8[: spec.limit])
+    if trainer.workers.rank:
+        return
+    click.echo(f"{trainer.images_seen:,} images, loss {trainer.loss:.4f}, weights: {trainer.folder / WEIGHTS}")
+    if trainer.finished:
+        report("measuring how far from converged it is")
+        for path in write_facts(trainer, offline=offline):
+            click.echo(f"written: {path}")

@@ -14,11 +14,15 @@ from types import UnionType
 from typing import Any, Self, get_args, get_origin
 
 from reprozoo import UsageError
+from reprozoo.errors import did_you_mean
+from reprozoo.plugins import installed_plugins
+
+MADE = "model:"
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSpec:
-    """Which class of `reprozoo.networks`, and its arguments."""
+    """Which of `networks.NETWORKS`, and its arguments."""
 
     name: str
     options: Mapping[str, Any]
@@ -34,11 +38,25 @@ class ObjectiveSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class DataSpec:
-    """The training images, pinned by the digest of their decoded uint8 array; `limit` takes the first ones only."""
+    """The training images.
+
+    Attributes:
+        name: of a data set, or "model:SPEC" for the images that a map makes of noises `first_noise`, `first_noise` + 1,
+            ... of seed 0: noises that no evaluation begins with.
+        images_sha256: of the decoded uint8 array of the whole data set; of the images that are made, "unknown".
+        labels_sha256: of the labels as uint8, for a network with classes.
+        classes: only images of these classes.
+        part: "even" or "odd" takes every other image, by its place in what is left.
+        limit: only the first ones of what is left.
+    """
 
     name: str
     images_sha256: str
+    labels_sha256: str | None = None
+    classes: tuple[int, ...] | None = None
+    part: str | None = None
     limit: int | None = None
+    first_noise: int = 2**40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +73,8 @@ class TrainingSpec:
         ema_rampup_ratio: caps the half-life at this share of the images seen so far.
         autocast: "bfloat16" or "off".
         grad_clip: largest norm of the whole gradient; 0 for no limit.
+        label_dropout: share of the labels that are hidden, for guidance.
+        trainable: patterns of the names of the parameters that are fitted; none for all.
         flip: mirror half of the images. Off, a model learns exactly its training set, which memorization scores need.
     """
 
@@ -72,6 +92,8 @@ class TrainingSpec:
     channels_last: bool = False
     compile: bool = False
     flip: bool = False
+    label_dropout: float = 0.0
+    trainable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +107,21 @@ class OutputSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """Another model that the training needs, by map spec."""
+
+    model: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A whole training run."""
+    """A whole training run.
+
+    Attributes:
+        start: the model whose weights it begins with; fresh weights without it.
+        teacher: the model that is distilled.
+        critic, encoder: the network that is trained beside a GAN's generator, or before a VAE's decoder.
+    """
 
     id: str
     about: str
@@ -95,6 +130,10 @@ class Recipe:
     data: DataSpec
     training: TrainingSpec
     output: OutputSpec = OutputSpec()
+    start: ModelSpec | None = None
+    teacher: ModelSpec | None = None
+    critic: NetworkSpec | None = None
+    encoder: NetworkSpec | None = None
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -118,6 +157,27 @@ class Recipe:
         recipe: Self = _parse(cls, table, where="recipe")
         return recipe
 
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """What `to_json` wrote."""
+        return cls.from_table(json.loads(text))
+
+    @property
+    def made_by(self) -> str | None:
+        """The map spec of the model that makes the training images; None for a data set."""
+        return self.data.name.removeprefix(MADE) if self.data.name.startswith(MADE) else None
+
+    def with_model(self, spec: str) -> "Recipe":
+        """The same with another model in place of the one it starts from, distils, or has its images from."""
+        changes: dict[str, Any] = {
+            name: ModelSpec(model=spec) for name in ("start", "teacher") if getattr(self, name) is not None
+        }
+        if self.made_by is not None:
+            changes["data"] = dataclasses.replace(self.data, name=MADE + spec)
+        if not changes:
+            raise UsageError(f"the recipe {self.id} needs no other model; leave out --teacher")
+        return dataclasses.replace(self, **changes)
+
     def to_json(self) -> str:
         """The whole recipe, defaults written out, as canonical JSON."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
@@ -133,8 +193,27 @@ class Recipe:
         return sorted(key for key in differing - harmless if not key.startswith(("output.", "about")))
 
 
+def find_recipe(name: str) -> Path:
+    """A TOML file, or the recipe of that id in a registry.
+
+    Raises:
+        UsageError: there is neither.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    folders = map(Path, installed_plugins().card_directories)
+    shipped = {path.stem: path for folder in folders for path in folder.glob("recipes/*.toml")}
+    if name not in shipped:
+        known = ", ".join(sorted(shipped)) or "none"
+        raise UsageError(
+            f"there is no recipe {name!r}{did_you_mean(name, shipped)}; expected a TOML file or one of: {known}"
+        )
+    return shipped[name]
+
+
 _SPECS = {"network": NetworkSpec, "objective": ObjectiveSpec, "data": DataSpec}
-_SPECS |= {"training": TrainingSpec, "output": OutputSpec}
+_SPECS |= {"training": TrainingSpec, "output": OutputSpec, "start": ModelSpec, "teacher": ModelSpec}
+_SPECS |= {"critic": NetworkSpec, "encoder": NetworkSpec}
 _OPEN_SPECS = (NetworkSpec, ObjectiveSpec)
 
 
@@ -154,8 +233,12 @@ def _parse(kind: type, table: Any, *, where: str) -> Any:
 
 def _convert(kind: Any, value: Any, where: str) -> Any:
     name = where.removeprefix("recipe.")
+    if value is None and type(None) in get_args(kind):
+        return None
     if name in _SPECS:
         return _parse(_SPECS[name], value, where=name)
+    if optional := next((option for option in get_args(kind) if get_origin(option) is tuple), None):
+        kind = optional  # a tuple or None
     if get_origin(kind) is tuple:
         return _convert_tuple(get_args(kind), value, name)
     allowed = get_args(kind) if isinstance(kind, UnionType) else (kind,)
@@ -168,6 +251,10 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
 
 
 def _convert_tuple(kinds: tuple[Any, ...], value: Any, name: str) -> tuple[Any, ...]:
+    if kinds[-1] is Ellipsis:
+        if not isinstance(value, list):
+            raise UsageError(f"{name} is {value!r}; it must be a list")
+        kinds = kinds[:1] * len(value)
     if not isinstance(value, list) or len(value) != len(kinds):
         raise UsageError(f"{name} is {value!r}; it must be {len(kinds)} numbers")
     return tuple(_convert(kind, item, name) for kind, item in zip(kinds, value, strict=True))

@@ -1,15 +1,16 @@
-"""The training loop.
+"""The training loop: one for every objective.
 
-The batch, noise and times of step k are a pure function of (seed, k), drawn on the CPU. So a run that was stopped and
-resumed has, on the same machine, the same bits as one that was not; no state of a random generator is stored.
+The batch, and all random numbers of step k, are a pure function of (seed, k). So a run that was stopped and resumed
+has, on the same device, the same bits as one that was not; no state of a random generator is stored.
 """
 
-import csv
-import json
+from __future__ import annotations
+
 import math
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -19,30 +20,21 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from reprozoo import IntegrityError, UsageError
-from reprozoo.images import grid, save_png, to_uint8
 
-from .checkpoint import averaged_state, export_weights, load_checkpoint, save_checkpoint
+from . import recording
+from .checkpoint import RUNNING, averaged_state, export_weights, load_checkpoint, save_checkpoint
+from .data import TrainingData, flipped
 from .ema import ema_decay, update_ema
-from .objectives import objective
-from .recipe import NetworkSpec, Recipe
+from .networks import HIDDEN, Classes, build_network
+from .objectives import Batch, Networks, Objective, objective
+from .others import Others, begin_with
+from .recipe import Recipe
+from .workers import Workers
 
 CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "weights.safetensors"
 SHEET_IMAGES = 64
-
-
-def build_network(spec: NetworkSpec) -> nn.Module:
-    """The network of a recipe, with fresh weights drawn from torch's global generator."""
-    from reprozoo.networks.song_unet import SongUNet
-    from reprozoo.networks.uvit import UViT
-
-    classes: dict[str, Callable[..., nn.Module]] = {"song_unet": SongUNet, "uvit": UViT}
-    if spec.name not in classes:
-        raise UsageError(f"unknown network {spec.name!r}; known are {', '.join(classes)}")
-    try:
-        return classes[spec.name](**spec.options)
-    except TypeError as error:
-        raise UsageError(f"network {spec.name!r}: {error}") from error
+SHEET_STEP = 2**40  # the noise of sheets is that of a step which no run reaches
 
 
 def step_seed(seed: int, step: int) -> int:
@@ -63,42 +55,55 @@ class Trainer:
 
     Args:
         recipe: what to train.
-        images_u8: (n, channels, height, width) uint8 training images.
-        folder: receives `checkpoint.pt`, `loss.csv`, `recipe.json` and sheets of samples.
+        data: the images, and labels where the network has classes.
+        folder: receives `checkpoint.pt`, `weights.safetensors`, losses, `recipe.json` and sheets of samples.
+        others: the models that the recipe names.
         resume: continue from the folder's checkpoint; without it a folder with a checkpoint is an error.
         report: called with one line of progress at a time.
+        workers: the processes that share the run.
     """
 
     def __init__(
         self,
         recipe: Recipe,
-        images_u8: Tensor,
+        data: TrainingData,
         folder: Path,
         *,
+        others: Others | None = None,
         device: str = "cpu",
         resume: bool = False,
         report: Callable[[str], None] = print,
+        workers: Workers | None = None,
     ) -> None:
-        self.recipe, self.folder, self.device, self.report = recipe, folder, torch.device(device), report
-        self.images_u8 = images_u8.to(self.device)
-        self.objective = objective(recipe.objective.name, recipe.objective.options)
-        torch.manual_seed(recipe.training.seed)
-        self.network = build_network(recipe.network).to(self.device)
-        if recipe.training.channels_last:
-            self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.parameters = dict(self.network.named_parameters())
-        self.average = {name: weight.detach().clone() for name, weight in self.parameters.items()}
-        self.optimizer = torch.optim.Adam(
-            self.parameters.values(), lr=recipe.training.lr, betas=recipe.training.adam_betas, fused=True
-        )
-        self.step, self.loss = 0, math.nan
+        self.recipe, self.folder, self.report = recipe, folder, report
+        self.workers = workers or Workers()
+        self.device = torch.device(self.workers.device or device)
+        self.others = others or Others()
+        self.held_out = data.held_out
+        self.digests = {"data": data.digest, **self.others.digests}
+        self.images_u8 = data.images_u8.to(self.device)
+        self.labels = None if data.labels is None else data.labels.to(self.device)
+        self.classes = Classes(recipe.network)
+        self.classes.check(self.labels, dropout=recipe.training.label_dropout)
+        self.objective: Objective = objective(recipe.objective.name, recipe.objective.options)
+        self._build()
+        self.step, self.loss, self.seconds = 0, math.nan, 0.0
         self.stop_requested = False
         self._start_folder(resume=resume)
-        self.forward = torch.compile(self.network) if recipe.training.compile else self.network
+        self.networks: Networks = {name: self._compiled(module) for name, module in self.modules.items()}
 
     @property
     def images_seen(self) -> int:
         return self.step * self.recipe.training.batch_size
+
+    @property
+    def network(self) -> nn.Module:
+        """The network that is trained and exported."""
+        return self.modules["network"]
+
+    @property
+    def finished(self) -> bool:
+        return self.images_seen >= self.recipe.training.images
 
     def request_stop(self) -> None:
         """Ask `run` to write a checkpoint and return after the current step; safe in a signal handler."""
@@ -114,13 +119,13 @@ class Trainer:
         log_steps, sheet_steps = max(1, output.log_images // batch), max(1, output.sheet_images // batch)
         total, counted = torch.zeros((), device=self.device), 0
         last_log = last_checkpoint = time.monotonic()
-        while self.images_seen < self.recipe.training.images and not self.stop_requested:
+        while not self.finished and not self.workers.agree(self.stop_requested):
             total += self._train_step()
             counted += 1
             now = time.monotonic()
-            due = now - last_checkpoint > 60 * output.checkpoint_minutes
+            due = self.workers.agree(now - last_checkpoint > 60 * output.checkpoint_minutes)
             if self.step % log_steps == 0 or due:
-                self._log(total / counted, counted * batch / max(now - last_log, 1e-9))
+                self._log(total / counted, counted * batch, now - last_log)
                 total, counted, last_log = torch.zeros((), device=self.device), 0, now
             if due:
                 self.save()
@@ -128,46 +133,107 @@ class Trainer:
             if self.step % sheet_steps == 0:
                 self.save_sheet()
         if counted:
-            self._log(total / counted, counted * batch / max(time.monotonic() - last_log, 1e-9))
+            self._log(total / counted, counted * batch, time.monotonic() - last_log)
         self.save()
 
     def save(self) -> None:
-        """Write the checkpoint, and the averaged weights as a model card names them.
+        """Write the checkpoint, the loss curve, and the averaged weights as a model card names them.
 
         Raises:
             IntegrityError: a weight is not finite, which the loss shows a step later; the last checkpoint is kept.
         """
-        if not all(bool(weight.isfinite().all()) for weight in self.parameters.values()):
-            raise self._diverged("a weight is not finite")
-        state = {
-            "recipe": self.recipe.to_json(),
-            "step": self.step,
-            "images_seen": self.images_seen,
-            "loss": self.loss,
-            "network": self.network.state_dict(),
-            "average": self.average,
-            "optimizer": self.optimizer.state_dict(),
-        }
-        save_checkpoint(self.folder / CHECKPOINT, state)
-        export_weights(self.folder / CHECKPOINT, self.folder / WEIGHTS)
+        for module in self.modules.values():
+            if not all(bool(weight.isfinite().all()) for weight in module.parameters()):
+                raise self._diverged("a weight is not finite")
+        if self.workers.rank == 0:
+            save_checkpoint(self.folder / CHECKPOINT, self._state())
+            export_weights(self.folder / CHECKPOINT, self.folder / WEIGHTS)
+            if (self.folder / recording.LOSSES).exists():
+                recording.draw_curve(self.folder, f"{self.recipe.id}: loss")
+        self.workers.wait()
 
-    def save_sheet(self) -> Path:
+    def save_sheet(self) -> None:
         """Sample the averaged network from noise that is the same at every call and write a PNG."""
-        shape = (SHEET_IMAGES, *self.images_u8.shape[1:])
-        generator = torch.Generator().manual_seed(step_seed(self.recipe.training.seed, 2**40))
-        noise = torch.randn(shape, generator=generator).to(self.device)
-        path = self.folder / f"sheet-{self.images_seen:09d}.png"
+        if self.workers.rank == 0:
+            generator = torch.Generator().manual_seed(step_seed(self.recipe.training.seed, SHEET_STEP))
+            shape = self.objective.noise_shape(tuple(self.images_u8.shape[1:]))
+            noise = torch.randn((SHEET_IMAGES, *shape), generator=generator)
+            recording.save_sheet(self.folder, self.images_seen, self.sample(noise))
+        self.workers.wait()
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """Images of the averaged network, classes in turn."""
+        labels = self.classes.in_turn(self.labels, len(noise))
+        batch = Batch(noise, (), self.classes.encode(labels))
+        with self.averaged() as network, torch.no_grad():
+            return self.objective.sample(
+                batch.bound(network), noise.to(self.device), steps=self.recipe.output.sheet_steps
+            )
+
+    @contextmanager
+    def averaged(self) -> Iterator[nn.Module]:
+        """The network with its averaged weights, in evaluation mode, as long as the block lasts."""
         current = {name: value.clone() for name, value in self.network.state_dict().items()}
         self.network.load_state_dict(averaged_state(self.network, self.average))
         self.network.eval()
         try:
-            with torch.no_grad():
-                images = self.objective.sample(self.network, noise, steps=self.recipe.output.sheet_steps)
+            yield self.network
         finally:
             self.network.load_state_dict(current)
             self.network.train()
-        save_png(grid(to_uint8(images.cpu().clamp(-1, 1)), columns=math.isqrt(SHEET_IMAGES)), path)
-        return path
+
+    def _build(self) -> None:
+        """Networks, averages and optimizers, drawn from the recipe's seed."""
+        recipe, beside = self.recipe, self.objective.beside
+        if self.objective.needs_teacher and self.others.teacher is None:
+            raise UsageError(f"the objective {recipe.objective.name} needs a teacher; name one in [teacher]")
+        torch.manual_seed(recipe.training.seed)
+        network = self._placed(build_network(recipe.network))
+        given = {} if self.others.teacher is None else {"teacher": self._placed(self.others.teacher)}
+        if beside:
+            if (spec := getattr(recipe, beside)) is None:
+                raise UsageError(f"the objective {recipe.objective.name} needs a network beside it: add [{beside}]")
+            given[beside] = self._placed(build_network(spec))
+        if self.others.start is not None:
+            begin_with(network, self.others.start)
+        self.modules = {"network": network, **self.objective.companions(network, given)}
+        trained = {name: [name] for name in ("network", *self.objective.rivals)}
+        trained["network"] += self.objective.allies
+        for name, module in self.modules.items():
+            if not any(name in names for names in trained.values()):
+                module.eval().requires_grad_(False)
+        self.parameters = {name: self._trainable(names) for name, names in trained.items()}
+        self.optimizers = {name: self._optimizer(name) for name in trained}
+        state = network.state_dict()
+        averaged = [name for name, _ in network.named_parameters()] + [n for n in state if n.endswith(RUNNING)]
+        self._live = [state[name] for name in averaged]
+        self.average = {name: state[name].clone() for name in averaged}
+
+    def _placed(self, module: nn.Module) -> nn.Module:
+        module = module.to(self.device)
+        if self.recipe.training.channels_last:
+            module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return module
+
+    def _compiled(self, module: nn.Module) -> Any:
+        return torch.compile(module) if self.recipe.training.compile else module
+
+    def _trainable(self, names: list[str]) -> list[nn.Parameter]:
+        """Parameters of some of the modules; of the network, those that the recipe's patterns name."""
+        patterns = self.recipe.training.trainable
+        found: list[nn.Parameter] = []
+        for module in names:
+            for name, parameter in self.modules[module].named_parameters():
+                chosen = module != "network" or not patterns or any(fnmatchcase(name, each) for each in patterns)
+                parameter.requires_grad_(chosen)
+                found += [parameter] if chosen else []
+        if not found:
+            raise UsageError(f"training.trainable names no parameter of the network: {', '.join(patterns)}")
+        return found
+
+    def _optimizer(self, name: str) -> torch.optim.Optimizer:
+        spec = self.recipe.training
+        return torch.optim.Adam(self.parameters[name], lr=spec.lr, betas=spec.adam_betas, fused=True)
 
     def _start_folder(self, *, resume: bool) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -178,29 +244,64 @@ class Trainer:
             self._load(load_checkpoint(checkpoint))
         elif checkpoint.exists():
             raise UsageError(f"{self.folder} holds a run already; resume it or choose another folder")
-        (self.folder / "recipe.json").write_text(self.recipe.to_json() + "\n", encoding="utf-8")
+        self.workers.wait()
+        if self.workers.rank == 0:
+            (self.folder / "recipe.json").write_text(self.recipe.to_json() + "\n", encoding="utf-8")
+
+    def _state(self) -> dict[str, Any]:
+        others = {name: module.state_dict() for name, module in self.modules.items() if name != "network"}
+        return {
+            "recipe": self.recipe.to_json(),
+            "step": self.step,
+            "images_seen": self.images_seen,
+            "loss": self.loss,
+            "seconds": self.seconds,
+            "digests": self.digests,
+            "network": self.network.state_dict(),
+            "average": self.average,
+            "optimizer": self.optimizers["network"].state_dict(),
+            "companions": others,
+            "rivals": {name: self.optimizers[name].state_dict() for name in self.objective.rivals},
+        }
 
     def _load(self, state: dict[str, Any]) -> None:
-        stored = Recipe.from_table(json.loads(state["recipe"]))
+        stored = Recipe.from_json(state["recipe"])
         if differing := self.recipe.differences(stored):
             raise UsageError(f"the checkpoint was trained with another {', '.join(differing)}; start a new run")
+        for name, digest in state.get("digests", {}).items():
+            if self.digests.get(name) != digest:
+                raise IntegrityError(
+                    f"the checkpoint was trained with another {name}: sha256 {digest}, now it is "
+                    f"{self.digests.get(name, 'missing')}; start a new run"
+                )
         self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizers["network"].load_state_dict(state["optimizer"])
+        for name, companion in state.get("companions", {}).items():
+            self.modules[name].load_state_dict(companion)
+        for name, rival in state.get("rivals", {}).items():
+            self.optimizers[name].load_state_dict(rival)
         for name, value in state["average"].items():
             self.average[name].copy_(value)
-        self.step, self.loss = state["step"], state["loss"]
+        self.step, self.loss, self.seconds = state["step"], state["loss"], state.get("seconds", math.nan)
 
-    def _draw(self) -> tuple[Tensor, Tensor, Tensor]:
-        spec = self.recipe.training
-        generator = torch.Generator().manual_seed(step_seed(spec.seed, self.step))
-        indices = torch.randint(len(self.images_u8), (spec.batch_size,), generator=generator)
-        t = self.objective.draw_times(spec.batch_size, generator)
-        noise = torch.randn((spec.batch_size, *self.images_u8.shape[1:]), generator=generator)
-        x0 = self.images_u8[indices.to(self.device)].float() / 127.5 - 1
-        if spec.flip:
-            mirrored = torch.rand(spec.batch_size, generator=generator) < 0.5
-            x0 = torch.where(mirrored.to(self.device).reshape(-1, 1, 1, 1), x0.flip(3), x0)
-        return x0, noise.to(self.device), t.to(self.device)
+    def _draw(self) -> Batch:
+        """The batch of this step, or this process's rows of it."""
+        spec, rows = self.recipe.training, self.workers.rows
+        generator = torch.Generator(self.device).manual_seed(step_seed(spec.seed, self.step))
+        indices = torch.randint(len(self.images_u8), (spec.batch_size,), generator=generator, device=generator.device)
+        draws = self.objective.draws(spec.batch_size, tuple(self.images_u8.shape[1:]), generator)
+        x0 = self.images_u8[indices].float() / 127.5 - 1
+        x0 = flipped(generator, x0) if spec.flip else x0
+        labels = None if self.labels is None else self.labels[indices]
+        if labels is not None and spec.label_dropout:
+            hidden = torch.rand(spec.batch_size, generator=generator, device=generator.device) < spec.label_dropout
+            labels = labels.where(~hidden, HIDDEN)
+        classes = self.classes.encode(labels)
+        if spec.channels_last:
+            x0, *draws = (_channels_last(tensor) for tensor in (x0, *draws))  # type: ignore[assignment]
+        return Batch(
+            rows(x0), tuple(map(rows, draws)), None if classes is None else rows(classes), self.step, self.images_seen
+        )
 
     def _numerics(self) -> ExitStack:
         stack = ExitStack()
@@ -213,50 +314,65 @@ class Trainer:
         return stack
 
     def _train_step(self) -> Tensor:
-        spec = self.recipe.training
-        x0, noise, t = self._draw()
+        """One batch; the loss of the network."""
+        spec, batch = self.recipe.training, self._draw()
         torch.manual_seed(step_seed(spec.seed, self.step))  # for dropout alone
-        if spec.channels_last:
-            x0, noise = (image.contiguous(memory_format=torch.channels_last) for image in (x0, noise))
-        with self._numerics():
-            loss = self.objective.loss(self.forward, x0, noise, t).mean()
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if spec.grad_clip:
-            nn.utils.clip_grad_norm_(self.parameters.values(), spec.grad_clip)
+        losses = self.objective.losses(self.networks, batch)
+        loss = batch.x0
+        lr = learning_rate(self.images_seen + spec.batch_size, self.recipe)
+        while True:
+            with self._numerics():
+                found = next(losses, None)
+            if found is None:
+                break
+            name, loss = found
+            self._descend(name, loss, lr * self.objective.learning_rate_ratio(name))
+        before = self.images_seen
         self.step += 1
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.images_seen, self.recipe)
-        self.optimizer.step()
         decay = ema_decay(
-            self.images_seen - spec.batch_size,
+            before,
             spec.batch_size,
             halflife_images=spec.ema_halflife_images,
             rampup_ratio=spec.ema_rampup_ratio,
         )
-        update_ema(list(self.average.values()), [w.detach() for w in self.parameters.values()], decay)
+        update_ema(list(self.average.values()), self._live, decay)
+        self.objective.after_step(self.network, self.modules, self.average, range(before, self.images_seen))
         return loss.detach()
+
+    def _descend(self, name: str, loss: Tensor, lr: float) -> None:
+        """A step of one network down its loss."""
+        optimizer, parameters = self.optimizers[name], self.parameters[name]
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.workers.average([parameter.grad for parameter in parameters if parameter.grad is not None])
+        if self.recipe.training.grad_clip:
+            nn.utils.clip_grad_norm_(parameters, self.recipe.training.grad_clip)
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        optimizer.step()
 
     def _diverged(self, what: str) -> IntegrityError:
         kept = (self.folder / CHECKPOINT).exists()
         advice = f"{CHECKPOINT} is from before" if kept else "no checkpoint was written yet"
         return IntegrityError(f"{what} after {self.images_seen} images; {advice}; start again with a lower lr")
 
-    def _log(self, loss: Tensor, images_per_s: float) -> None:
+    def _log(self, loss: Tensor, images: int, seconds: float) -> None:
+        self.workers.average([loss])
         mean = float(loss)
         if not math.isfinite(mean):
             raise self._diverged(f"the loss is {mean}")
         self.loss = mean
-        log = self.folder / "loss.csv"
-        fresh = not log.exists()
-        with log.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            if fresh:
-                writer.writerow(["images_seen", "loss", "lr", "images_per_s"])
-            lr = learning_rate(self.images_seen, self.recipe)
-            writer.writerow([self.images_seen, f"{mean:.6f}", f"{lr:.3e}", f"{images_per_s:.1f}"])
-        remaining = (self.recipe.training.images - self.images_seen) / images_per_s
+        self.seconds += seconds
+        if self.workers.rank:
+            return
+        per_s = images / max(seconds, 1e-9)
+        recording.add_row(self.folder, self.images_seen, mean, learning_rate(self.images_seen, self.recipe), per_s)
+        remaining = (self.recipe.training.images - self.images_seen) / per_s
         self.report(
             f"{self.recipe.id}: {self.images_seen:,} of {self.recipe.training.images:,} images, "
-            f"loss {mean:.4f}, {images_per_s:.0f} images/s, {remaining / 60:.0f} min left"
+            f"loss {mean:.4f}, {per_s:.0f} images/s, {max(remaining, 0) / 60:.0f} min left"
         )
+
+
+def _channels_last(tensor: Tensor) -> Tensor:
+    return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor

@@ -1,4 +1,7 @@
-"""From a progressive-distillation card to a map; imported only when one is loaded."""
+"""From a progressive-distillation card to a map; imported only when one is loaded.
+
+``network`` is the arguments of ``ProgressiveUNet``, and ``student_steps`` for files that do not say it themselves.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +35,9 @@ def load(context: LoadContext) -> ProgressiveMap:
         UsageError: the sampler has another number of steps than the student.
     """
     checkpoint = context.checkpoint()
-    _check_steps(context, int(checkpoint.facts.get("num_sample_steps", 0)))
-    network = ProgressiveUNet(**context.card.network)
+    config = dict(context.card.network)
+    _check_steps(context, int(checkpoint.facts.get("num_sample_steps", config.pop("student_steps", 0))))
+    network = ProgressiveUNet(**config)
     load_weights(network, _state_dict(checkpoint.tensors), context.card.id)
     return ProgressiveMap(network, **context.network_settings())
 

@@ -47,7 +47,7 @@ class SamplesMap(NoiseToImageMap):
         return from_uint8(self.images_u8[found])
 
 
-def card(target: str, revision: str | None, options: Mapping[str, str]) -> ModelCard:
+def card(target: str, revision: str | None, options: Mapping[str, str], offline: bool) -> ModelCard:
     """The card of ``samples:PATH``: the shapes are those of the images."""
     path = Path(target)
     if not path.exists():

@@ -8,6 +8,7 @@ of Gaussians (Proposition 2, with any covariance). No weights of a third party a
 from collections.abc import Callable
 
 from reprozoo import Family, Option, hookimpl
+from reprozoo.plugins import SolverSpec
 
 
 @hookimpl
@@ -51,6 +52,22 @@ def reprozoo_register_families(register: Callable[[Family], None]) -> None:
                 "components": Option(int, "number of components of the synthetic mixture", 10),
                 "rank": Option(int, "dimension of each component's subspace", 100),
                 "mixture_seed": Option(int, "which synthetic mixture", 0),
+            },
+        )
+    )
+
+
+@hookimpl
+def reprozoo_register_solvers(register: Callable[[SolverSpec], None]) -> None:
+    register(
+        SolverSpec(
+            name="gaussian-posterior",
+            summary="the exact posterior of Gaussian data, in closed form: the ground truth of other solvers",
+            load="reprozoo_plugins.theory.posterior:load_gaussian_posterior",
+            options={
+                "estimate": Option(
+                    str, "a sample for each noise, by the posterior's flow, or its mean", "sample", ("sample", "mean")
+                )
             },
         )
     )

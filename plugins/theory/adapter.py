@@ -20,12 +20,19 @@ class TheoryMap(DenoiserMap):
 
     Args:
         denoise_rows: (batch, dim) float64 rows and (batch,) sigmas -> posterior means.
+        gaussian: the data, where they are Gaussian.
         settings: as ``LoadContext.denoiser_settings`` gives them.
     """
 
-    def __init__(self, denoise_rows: Callable[[Tensor, Tensor], Tensor], **settings: Any) -> None:
+    def __init__(
+        self,
+        denoise_rows: Callable[[Tensor, Tensor], Tensor],
+        *,
+        gaussian: Gaussian | None = None,
+        **settings: Any,
+    ) -> None:
         super().__init__(**settings)
-        self.denoise_rows = denoise_rows
+        self.denoise_rows, self.gaussian = denoise_rows, gaussian
 
     def denoise(self, x: Tensor, sigma: Tensor, conditions: Sequence[Condition]) -> Tensor:
         return self.denoise_rows(x.flatten(1).double(), sigma.double()).reshape(x.shape).to(x.dtype)
@@ -35,14 +42,14 @@ class GaussianFlowMap(TheoryMap):
     """The Gaussian's probability flow in closed form: no solver, no solver error, no denoiser call."""
 
     def __init__(self, gaussian: Gaussian, **settings: Any) -> None:
-        super().__init__(gaussian.denoise, **settings)
-        self.gaussian = gaussian
+        super().__init__(gaussian.denoise, gaussian=gaussian, **settings)
+        self.flow = gaussian.flow
         self.nfe = 0
 
     def generate(self, noise: Tensor, conditions: Sequence[Condition]) -> Tensor:
         x = self.kernel.initial_state(noise.to(self.device, torch.float64))
         sigma = torch.full((len(x),), float(self.kernel.sigma_max), dtype=torch.float64, device=x.device)
-        return self.gaussian.flow(x.flatten(1), sigma).reshape(x.shape).clamp(-1.0, 1.0)
+        return self.flow(x.flatten(1), sigma).reshape(x.shape).clamp(-1.0, 1.0)
 
 
 def load_gaussian(context: LoadContext) -> DenoiserMap:
@@ -61,7 +68,7 @@ def load_gaussian(context: LoadContext) -> DenoiserMap:
     moved = Gaussian(*(t.to(context.device) for t in (gaussian.mean, gaussian.vectors, gaussian.values)), gaussian.rest)
     if context.options["flow"] == "closed-form":
         return GaussianFlowMap(moved, **context.denoiser_settings())
-    return TheoryMap(moved.denoise, **context.denoiser_settings())
+    return TheoryMap(moved.denoise, gaussian=moved, **context.denoiser_settings())
 
 
 def load_empirical(context: LoadContext) -> DenoiserMap:

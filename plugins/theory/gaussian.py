@@ -18,7 +18,7 @@ class Gaussian:
     """N(mean, U diag(values) U^T + rest (I - U U^T)).
 
     Attributes:
-        mean: (dim,).
+        mean: (dim,); or (batch, dim) for Gaussians of one covariance, a mean for each row.
         vectors: (dim, rank), orthonormal columns U.
         values: (rank,), variances along them.
         rest: variance in every direction orthogonal to them; 0 for a Gaussian on a subspace.
@@ -28,6 +28,11 @@ class Gaussian:
     vectors: Tensor
     values: Tensor
     rest: float = 0.0
+
+    def covariance(self) -> Tensor:
+        """(dim, dim)."""
+        spread = (self.vectors * (self.values - self.rest)) @ self.vectors.T
+        return spread + self.rest * torch.eye(len(spread), dtype=spread.dtype, device=spread.device)
 
     def denoise(self, x: Tensor, sigma: Tensor) -> Tensor:
         """E[x0 | x] for rows ``x`` (batch, dim) at noise levels ``sigma`` (batch,): the Wiener filter."""

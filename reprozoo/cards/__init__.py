@@ -15,6 +15,7 @@ from reprozoo.cards.sources import (
     ManualSource,
     NpmSource,
     PypiSource,
+    UntrainedSource,
     UrlSource,
     WeightsSource,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "PypiSource",
     "Registry",
     "Split",
+    "UntrainedSource",
     "UrlSource",
     "WeightsSource",
     "canonical_digest",

@@ -186,6 +186,7 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "bool": _truth,
     "float": _number,
     "int | None": _integer,
+    "float | None": _number,
     "int | Literal['unknown']": _integer_or_unknown,
     'int | Literal["unknown"]': _integer_or_unknown,
     "tuple[str, ...]": _texts,

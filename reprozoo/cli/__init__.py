@@ -48,8 +48,9 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "noise": ("noise:noise", "Write noise to a file that other programs can read."),
     },
     "This installation": {
-        "plugins": ("plugins:plugins", "List the plugins and what became of each."),
-        "check": ("plugins:check", "Run the contract of maps on a real model."),
+        "plugins": ("plugins:plugins", "List the plugins and what became of each; switch them off and on."),
+        "new-plugin": ("new_plugin:new_plugin", "Write a package that adds a family of models."),
+        "check": ("check:check", "Run the contract of maps on a real model."),
         "cache": ("cache:cache", "List, verify and prune the store of images and features."),
         "doctor": ("doctor:doctor", "Say what works here, what would fail and why."),
     },

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from reprozoo.errors import UsageError
+from reprozoo.mapspecs import DTYPE_ALIASES, DTYPES
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from reprozoo.conditions import Conditions
 
 if TYPE_CHECKING:
     ParamType = click.ParamType[Any]  # generic since click 8.4 only
@@ -23,10 +26,9 @@ else:
     ParamType = click.ParamType
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-DTYPES = ("float32", "float16", "bfloat16")
-DTYPE_ALIASES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 PLAIN_WIDTH = 160  # of tables that are not for a terminal
 MOST_LABELS = 100_000
+DEFAULT_MAE_THRESHOLD = 15.0
 RANDOM = "random"
 
 
@@ -145,6 +147,38 @@ def noise_options(function: Function) -> Function:
             metavar="LABELS",
             help="Class label of conditional models: 3, several taken in turn (1,5,7 or 0-9), or random.",
         ),
+        click.option("--prompt", "prompts", multiple=True, metavar="TEXT", help="Prompt; several are taken in turn."),
+        click.option(
+            "--prompts",
+            "prompts_file",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Prompts of a file: one a line, or JSON with ids.",
+        ),
+    )
+
+
+def problem_options(function: Function) -> Function:
+    """Options of every command that can be asked an inverse problem."""
+    return _all_of(
+        function,
+        click.option(
+            "--inverse", metavar="OPERATOR", help="Ask for images that fit an observation: inpaint-16, grayscale, ..."
+        ),
+        click.option(
+            "--observation",
+            metavar="WHAT",
+            help="What is observed: an image for all noises, or a data set (cifar10:test) with one for each.",
+        ),
+        click.option(
+            "--observation-noise",
+            type=click.FloatRange(min=0.0),
+            default=0.0,
+            show_default=True,
+            metavar="STD",
+            help="Noise in the observation, in units of images in [-1, 1].",
+        ),
+        click.option("--solver", metavar="NAME", help="What fits images to observations; dps when left out."),
     )
 
 
@@ -163,6 +197,23 @@ def descriptor_options(function: Function) -> Function:
     )
 
 
+def pair_options(function: Function) -> Function:
+    """Options of every command that compares images with images."""
+    return _all_of(
+        descriptor_options(function),
+        click.option(
+            "--mirror", is_flag=True, help="Compare with the mirror image too, and take the larger similarity."
+        ),
+        click.option(
+            "--mae-threshold",
+            type=click.FloatRange(min=0.0, min_open=True),
+            default=DEFAULT_MAE_THRESHOLD,
+            show_default=True,
+            help="Mean absolute difference, of 255, below which images count as the same.",
+        ),
+    )
+
+
 def output_option(function: Function) -> Function:
     return click.option(
         "-o",
@@ -173,21 +224,37 @@ def output_option(function: Function) -> Function:
     )(function)
 
 
-def noise_arguments(seed: int | None, noise_file: Path | None, class_labels: list[int] | str | None) -> dict[str, Any]:
+def noise_arguments(
+    seed: int | None,
+    noise_file: Path | None,
+    class_labels: list[int] | str | None,
+    prompts: Sequence[str],
+    prompts_file: Path | None,
+) -> dict[str, Any]:
     """The engine's arguments for ``noise_options``.
 
     Raises:
-        UsageError: both a seed and a file.
+        UsageError: both a seed and a file, or several kinds of conditions.
     """
-    from reprozoo.conditions import RandomClasses
-    from reprozoo.maps import Condition
-
     if seed is not None and noise_file is not None:
         raise UsageError("--seed and --noise exclude each other: a noise file has its own seed")
-    if isinstance(class_labels, str):
-        return {"seed": seed or 0, "noise": noise_file, "conditions": RandomClasses()}
-    conditions = [Condition(class_label=label) for label in class_labels or ()]
+    conditions = _conditions(class_labels, prompts, prompts_file)
     return {"seed": seed or 0, "noise": noise_file, "conditions": conditions}
+
+
+def _conditions(class_labels: list[int] | str | None, prompts: Sequence[str], prompts_file: Path | None) -> Conditions:
+    from reprozoo.conditions import InTurn, RandomClasses
+    from reprozoo.maps import Condition
+    from reprozoo.prompts import read_prompts
+
+    if sum(map(bool, (class_labels, prompts, prompts_file))) > 1:
+        raise UsageError("--class, --prompt and --prompts exclude each other: a noise gets one condition")
+    if prompts_file is not None:
+        return read_prompts(prompts_file)
+    if isinstance(class_labels, str):
+        return RandomClasses()
+    labelled = [Condition(class_label=label) for label in class_labels or ()]
+    return InTurn(tuple(labelled or [Condition(prompt=prompt) for prompt in prompts]))
 
 
 def output_folder(chosen: Path | None, names: Sequence[str], arguments: Mapping[str, Any]) -> Path:

@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from reprozoo.cli.common import (
-    descriptor_options,
     json_option,
     model_options,
     noise_arguments,
     noise_options,
     output_folder,
     output_option,
+    pair_options,
+    problem_options,
 )
 from reprozoo.cli.progress import ProgressDisplay
 from reprozoo.cli.results import FailUnder, one_of_json_and_csv, say_sampled, show_comparison
 
-DEFAULT_MAE_THRESHOLD = 15.0
 DEFAULT_NOISE_FLOOR = 64
 
 
 @click.command(short_help="Compare models on the same noise.")
 @click.argument("models", metavar="A B [C…]", nargs=-1, required=True)
 @noise_options
-@descriptor_options
-@click.option(
-    "--mae-threshold",
-    type=click.FloatRange(min=0.0, min_open=True),
-    default=DEFAULT_MAE_THRESHOLD,
-    show_default=True,
-    help="Mean absolute difference, of 255, below which images count as the same.",
-)
+@problem_options
+@pair_options
 @click.option("--baseline", "baselines", multiple=True, metavar="ID", help="Compare every model with this one too.")
 @click.option("--no-baseline", is_flag=True, help="Not even the Gaussian theory of the training data.")
 @click.option(
@@ -59,8 +54,15 @@ def compare(
     seed: int | None,
     noise_file: Path | None,
     class_labels: list[int] | str | None,
+    prompts: tuple[str, ...],
+    prompts_file: Path | None,
+    inverse: str | None,
+    observation: str | None,
+    observation_noise: float,
+    solver: str | None,
     descriptor: str,
     threshold: float | None,
+    mirror: bool,
     mae_threshold: float,
     baselines: tuple[str, ...],
     no_baseline: bool,
@@ -85,24 +87,40 @@ def compare(
     """
     from reprozoo.cli.fetching import fetch_ahead
     from reprozoo.engine import compare as run
+    from reprozoo.engine.posing import check_problem
+    from reprozoo.zoo import default_zoo
 
     one_of_json_and_csv(as_json, as_csv)
-    chosen = {
+    problem: dict[str, Any] = {
+        "inverse": inverse,
+        "observation": observation,
+        "observation_noise": observation_noise,
+        "solver": solver,
+    }
+    chosen = problem | {
         "num_samples": num_samples,
         "descriptor": descriptor,
         "threshold": threshold,
         "mae_threshold": mae_threshold,
+        "mirror": mirror,
         "baselines": () if no_baseline else baselines or None,
         "noise_floor": noise_floor,
         "device": device,
         "dtype": dtype,
         "batch_size": batch_size,
     }
-    key = chosen | {"seed": seed, "noise": noise_file, "class": class_labels}
-    folder = output_folder(output, models, key)
+    asked: dict[str, Any] = {
+        "seed": seed,
+        "noise_file": noise_file,
+        "class_labels": class_labels,
+        "prompts": prompts,
+        "prompts_file": prompts_file,
+    }
+    folder = output_folder(output, models, chosen | asked)
+    check_problem(default_zoo(), models, **problem)
     with ProgressDisplay(quiet=quiet) as progress:
-        fetch_ahead([*models, *baselines], descriptor=descriptor, offline=offline, progress=progress)
-        noise = noise_arguments(seed, noise_file, class_labels)
-        comparison = run(models, **chosen, **noise, offline=offline, progress=progress.stage)  # type: ignore[arg-type]
+        data = observation.partition(":")[0] if observation else None
+        fetch_ahead([*models, *baselines], descriptor=descriptor, dataset=data, offline=offline, progress=progress)
+        comparison = run(models, **chosen, **noise_arguments(**asked), offline=offline, progress=progress.stage)
     say_sampled([*comparison.models, *(baseline.run for baseline in comparison.baselines)], quiet=quiet)
     return show_comparison(comparison, folder, as_json=as_json, as_csv=as_csv, fail_under=fail_under, quiet=quiet)

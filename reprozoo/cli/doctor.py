@@ -133,14 +133,15 @@ def _places() -> Iterator[Finding]:
 
 
 def _plugins() -> Iterator[Finding]:
-    from reprozoo.plugins import installed_plugins
+    from reprozoo.plugins import installed_plugins, plugin_cards
 
     area = "plugins"
     plugins = installed_plugins()
+    plugin_cards(plugins)  # a plugin whose cards cannot be read is broken
     for record in plugins.records:
-        status = {"ok": "ok", "disabled": "note"}.get(record.status, "fail")
-        detail = record.error or (f"{record.distribution} {record.version}" if record.status == "ok" else record.status)
-        yield Finding(area, record.name, status, detail)
+        level = {"ok": "note" if record.warnings else "ok", "disabled": "note"}.get(record.status, "fail")
+        detail = "; ".join([record.error or f"{record.distribution} {record.version}", *record.warnings])
+        yield Finding(area, record.name, level, detail)
     if not plugins.records:
         yield Finding(
             area, "none", "fail", "no plugin is installed, so there is no model; install reprozoo with its plugins"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from reprozoo.cards import DescriptorCard, ModelCard
 from reprozoo.cli.progress import ProgressDisplay
-from reprozoo.zoo import MapSpec, default_zoo
+from reprozoo.mapspecs import MapSpec
+from reprozoo.zoo import default_zoo
 
 
 def fetch_ahead(

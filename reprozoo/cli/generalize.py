@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -37,6 +38,8 @@ def generalize(
     seed: int | None,
     noise_file: Path | None,
     class_labels: list[int] | str | None,
+    prompts: tuple[str, ...],
+    prompts_file: Path | None,
     descriptor: str,
     threshold: float | None,
     device: str,
@@ -54,9 +57,10 @@ def generalize(
     from reprozoo.cli.fetching import fetch_ahead
     from reprozoo.cli.models import dataset_of
     from reprozoo.engine import generalize as run
-    from reprozoo.zoo import MapSpec, default_zoo
+    from reprozoo.mapspecs import MapSpec
+    from reprozoo.zoo import default_zoo
 
-    chosen = {
+    chosen: dict[str, Any] = {
         "split": split,
         "num_samples": num_samples,
         "descriptor": descriptor,
@@ -65,12 +69,17 @@ def generalize(
         "dtype": dtype,
         "batch_size": batch_size,
     }
-    key = chosen | {"dataset": dataset, "seed": seed, "noise": noise_file, "class": class_labels}
-    folder = output_folder(output, ["generalize", model], key)
+    asked: dict[str, Any] = {
+        "seed": seed,
+        "noise_file": noise_file,
+        "class_labels": class_labels,
+        "prompts": prompts,
+        "prompts_file": prompts_file,
+    }
+    folder = output_folder(output, ["generalize", model], chosen | asked | {"dataset": dataset})
     trained_on = dataset or dataset_of(default_zoo().card(MapSpec.parse(model)))
     with ProgressDisplay(quiet=quiet) as progress:
         fetch_ahead([model], descriptor=descriptor, dataset=trained_on, offline=offline, progress=progress)
-        noise = noise_arguments(seed, noise_file, class_labels)
-        result = run(model, dataset, **chosen, **noise, offline=offline, progress=progress.stage)  # type: ignore[arg-type]
+        result = run(model, dataset, **chosen, **noise_arguments(**asked), offline=offline, progress=progress.stage)
     say_sampled([result.model], quiet=quiet)
     show_generalization(result, folder, as_json=as_json, quiet=quiet)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reprozoo.cli.common import json_option, print_json
+from reprozoo.cli.common import json_option, note, print_json
 from reprozoo.cli.progress import size
 from reprozoo.cli.table import Cell, print_table, short, styled, terminal_width
 from reprozoo.errors import UsageError, did_you_mean
@@ -25,12 +25,14 @@ STATUSES = {
     "downloadable": "fetched when it is first used, or by `reprozoo pull`",
     "gated": "needs a licence to be accepted and a token",
     "manual": "a person has to fetch it; `reprozoo show ID` says from where",
+    "untrained": "has a recipe and no weights yet; `reprozoo train ID` makes them",
     "missing": "ships with the registry, but its file is not there",
     "no-plugin": "no working plugin provides its family",
 }
-STYLES = {"downloadable": "note", "manual": "note", "gated": "note", "missing": "bad", "no-plugin": "dim"}
+STYLES = {"downloadable": "note", "manual": "note", "gated": "note", "missing": "bad"}
+STYLES |= {"untrained": "dim", "no-plugin": "dim"}
 WIDE = 120  # columns of a terminal that has room for titles
-WORST_FIRST = ("missing", "manual", "gated", "downloadable", "cached", "bundled")
+WORST_FIRST = ("missing", "untrained", "manual", "gated", "downloadable", "cached", "bundled")
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,10 @@ def models(*, family: str | None, dataset: str | None, status: str | None, as_js
     elif rows:
         _print_models(rows)
     else:
-        click.echo("no model fits; `reprozoo models` lists them all", err=True)
+        note("no model fits; `reprozoo models` lists them all")
+    if failed := zoo.plugins.failed():
+        names = ", ".join(record.name for record in failed)
+        note(f"not listed is what these plugins would give, which failed: {names} (see `reprozoo plugins`)")
 
 
 @click.command(short_help="Show everything known about one model.")
@@ -84,7 +89,8 @@ def models(*, family: str | None, dataset: str | None, status: str | None, as_js
 @json_option
 def show(*, model: str, as_json: bool) -> None:
     """Show everything known about one model: card, options, weights and their status."""
-    from reprozoo.zoo import MapSpec, default_zoo
+    from reprozoo.mapspecs import MapSpec
+    from reprozoo.zoo import default_zoo
 
     zoo = default_zoo()
     card = zoo.card(MapSpec.parse(model))
@@ -94,7 +100,8 @@ def show(*, model: str, as_json: bool) -> None:
         family = {"options": _options(registered.value)} if registered else {}
         print_json({"card": card.to_json(), "digest": card.digest(), "status": row.status, "bytes": row.bytes} | family)
     else:
-        _print_card(row, registered.value if registered else None)
+        missing = None if registered else zoo.plugins.missing_family(card.family, package=card.package)
+        _print_card(row, registered.value if registered else None, missing)
         click.echo(f"Compare it on the same noise: {_comparison(zoo, card, model)}")
 
 
@@ -209,8 +216,9 @@ def _options(family: Family) -> dict[str, dict[str, Any]]:
     }
 
 
-def _print_card(row: Row, family: Family | None) -> None:
+def _print_card(row: Row, family: Family | None, missing: str | None) -> None:
     from reprozoo.report.plain import one_line, shape
+    from reprozoo.zoo import PRECISION
 
     card = row.card
     known = card.to_json()
@@ -220,12 +228,14 @@ def _print_card(row: Row, family: Family | None) -> None:
             shown = shape(known[name]) if name.endswith("_shape") else one_line(known[name])
             lines.append((name.replace("_", " "), shown))
     lines.append(("card", str(card.source_file)))
-    lines.append(("status", f"{row.status}: {STATUSES.get(row.status, '')}"))
+    lines.append(("status", f"{row.status}: {missing or STATUSES.get(row.status, '')}"))
     for source in card.weights:
         lines += _source_lines(card, source)
     for name, option in (family.options if family else {}).items():
         value = card.options.get(name, option.default)
         lines.append((f"+{name}=", f"{option.help} ({'chosen by the family' if value is None else value})"))
+    if card.network:
+        lines.append(("+dtype=", f"{PRECISION.help} (float32)"))
     click.echo(styled(card.title, "bold"))
     print_table([[(name, "dim"), text] for name, text in lines])
     if card.sampler:
@@ -239,13 +249,13 @@ def _source_lines(card: ModelCard, source: WeightsSource) -> list[tuple[str, str
 
     known = source.to_json()
     details = [(f"  {name}", one_line(known[name])) for name in SOURCE_SHOWN if known.get(name)]
-    if "instructions" in known:
+    if "instructions" in known or "recipe" in known:
         details.append(("  then", f"reprozoo import {card.id} FILE"))
     return [(source.name, source.describe()), *details]
 
 
 SHOWN = (
-    "id", "aliases", "family", "licence", "paper", "table_row", "status_note", "noise_shape", "image_shape",
+    "id", "aliases", "family", "package", "licence", "paper", "table_row", "status_note", "noise_shape", "image_shape",
     "num_classes", "training", "network", "kernel", "sampler", "options",
 )  # fmt: skip
 SOURCE_SHOWN = ("instructions", "revision", "files", "format", "sha256", "bytes", "gated")

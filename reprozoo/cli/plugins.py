@@ -1,80 +1,104 @@
-"""``plugins`` and ``check``: what is installed, and whether a model keeps the contract of maps."""
+"""``plugins``: what is installed and what became of it, and switching plugins off and on."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
-from reprozoo.cli.common import device_options, json_option, note, print_json
+from reprozoo.cli.common import debug_option, json_option, note, print_json
 from reprozoo.cli.table import Cell, print_table
-from reprozoo.errors import ContractError, PluginError
+from reprozoo.errors import PluginError, UsageError, did_you_mean
+from reprozoo.plugins import (
+    API_VERSION,
+    DISABLE_VARIABLE,
+    disabled_plugins,
+    installed_names,
+    switch,
+    switched_off,
+)
 
 if TYPE_CHECKING:
     from reprozoo.plugins import PluginRecord
-    from reprozoo.testing import CheckResult
 
 
-@click.command(short_help="List the plugins and what became of each.")
-@click.option("--strict", is_flag=True, help="Exit with 3 when a plugin is broken.")
+@click.group(
+    short_help="List the plugins and what became of each; switch them off and on.", invoke_without_command=True
+)
+@click.option("--strict", is_flag=True, help="Exit with 3 when a plugin is broken or incompatible.")
 @json_option
-def plugins(*, strict: bool, as_json: bool) -> None:
-    """List the plugins and what became of each.
+@click.pass_context
+def plugins(ctx: click.Context, *, strict: bool, as_json: bool) -> None:
+    """List the plugins and what became of each; switch them off and on.
 
-    A broken plugin is listed with its error and fails only what needs it. REPROZOO_DISABLE_PLUGINS=name,… keeps plugins
-    from being imported.
+    A broken plugin is listed with its error and fails only what needs it. `reprozoo plugins disable NAME` keeps it from
+    being imported from then on, REPROZOO_DISABLE_PLUGINS=name,… for one command.
     """
-    from reprozoo.plugins import installed_plugins
+    if ctx.invoked_subcommand is not None:
+        return
+    from reprozoo.plugins import installed_plugins, plugin_cards
 
-    records = installed_plugins().records
+    installed = installed_plugins()
+    plugin_cards(installed)  # a plugin whose cards cannot be read is broken
     if as_json:
-        print_json({"plugins": [asdict(record) for record in records]})
+        print_json({"api": API_VERSION, "plugins": [asdict(record) for record in installed.records]})
     else:
-        _print_plugins(records)
-    broken = [record.name for record in records if record.status == "broken"]
-    if strict and broken:
-        raise PluginError(f"broken: {', '.join(broken)}")
+        _print_plugins(installed.records)
+    if strict and (failed := installed.failed()):
+        raise PluginError("; ".join(record.describe() for record in failed))
+
+
+@plugins.command(short_help="Switch plugins off.")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@debug_option
+def disable(*, names: tuple[str, ...]) -> None:
+    """Switch plugins off, for every command from now on: they are not imported any more.
+
+    Nothing is imported to do so: it helps against a plugin that breaks, hangs or kills what imports it.
+    """
+    _switch(names, installed_names() | switched_off(), on=False)
+
+
+@plugins.command(short_help="Switch plugins on again.")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@debug_option
+def enable(*, names: tuple[str, ...]) -> None:
+    """Switch plugins on again that `reprozoo plugins disable` has switched off."""
+    _switch(names, installed_names() | switched_off(), on=True)
+    still = [name for name in names if name in disabled_plugins()]
+    if still:
+        note(f"{', '.join(still)}: still switched off by {DISABLE_VARIABLE}; unset it")
+
+
+def _switch(names: Sequence[str], known: Collection[str], *, on: bool) -> None:
+    """Switch plugins that are known; the file of those switched off is written only if all are."""
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"no plugin is called {name!r}{did_you_mean(name, known)}; there is: {', '.join(sorted(known))}"
+            )
+    switch(names, on=on)
+    click.echo(f"{', '.join(names)}: switched {'on' if on else 'off'}", err=True)
 
 
 def _print_plugins(records: list[PluginRecord]) -> None:
-    styles = {"ok": "good", "broken": "bad", "disabled": "note"}
+    styles = {"ok": "good", "disabled": "note", "broken": "bad", "incompatible": "bad"}
     rows: list[list[Cell]] = []
     for record in records:
-        names = {kind: values for kind, values in record.provides.items() if kind != "cards"}
-        provides = [f"{kind}: {', '.join(values)}" for kind, values in names.items()]
-        provides += [f"{len(record.provides['cards'])} card folder"] if "cards" in record.provides else []
-        status = (record.status, styles.get(record.status, ""))
         origin, took = f"{record.distribution} {record.version}", f"{record.import_s * 1e3:.0f} ms"
-        rows.append([record.name, status, origin, took, record.error or "; ".join(provides)])
+        said = "; ".join([record.error or _provided(record), *record.warnings])
+        rows.append([record.name, (record.status, styles[record.status]), origin, took, said])
     print_table(rows, header=("plugin", "status", "from", "import", "provides"), right=(3,))
 
 
-@click.command(short_help="Run the contract of maps on a real model.")
-@click.argument("model", metavar="ID")
-@json_option
-@device_options
-def check(*, model: str, as_json: bool, device: str, dtype: str, offline: bool, quiet: bool) -> None:
-    """Run the contract of maps on a real model: the same checks that a plugin's author runs.
-
-    ID is a map spec, e.g. tiny-edm or tiny-edm+steps=4. Exits with 3 when a check fails.
-    """
-    from reprozoo.engine import resolve_device
-    from reprozoo.testing import run_checks
-    from reprozoo.zoo import resolve
-
-    note(f"checking {model}: a few small batches", quiet=quiet or as_json)
-    recipe = resolve(model, device=resolve_device(device), dtype=dtype, offline=offline)
-    results = run_checks(recipe.load())
-    if as_json:
-        print_json({"model": model, "ok": all(r.ok for r in results), "checks": [asdict(r) for r in results]})
-    else:
-        _print_checks(results)
-    failed = [result.name for result in results if not result.ok]
-    if failed:
-        raise ContractError(f"{model} breaks the contract of maps: {', '.join(failed)}")
-
-
-def _print_checks(results: list[CheckResult]) -> None:
-    marks = {True: ("ok", "good"), False: ("FAIL", "bad")}
-    print_table([[marks[result.ok], result.name, result.detail] for result in results])
+def _provided(record: PluginRecord) -> str:
+    """What it registered through each of its hooks."""
+    parts = []
+    for hook in record.hooks:
+        kind = hook.removeprefix("reprozoo_register_")
+        names = record.provides.get(kind, [])
+        count = f"{len(names)} folder{'' if len(names) == 1 else 's'}"
+        parts.append(f"{kind}: {count if kind == 'cards' else ', '.join(names) or 'none'}")
+    return "; ".join(parts)

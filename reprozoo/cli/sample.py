@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from reprozoo.cli.common import (
     noise_arguments,
     noise_options,
     print_json,
+    problem_options,
 )
 from reprozoo.cli.progress import ProgressDisplay
 from reprozoo.cli.results import say_sampled
@@ -43,6 +45,7 @@ OTHER_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".npy", ".pt", ".safetensors"
 )
 @click.option("--columns", type=click.IntRange(min=1), help="Columns of a grid; about square when left out.")
 @noise_options
+@problem_options
 @model_options
 @json_option
 def sample(
@@ -54,6 +57,12 @@ def sample(
     seed: int | None,
     noise_file: Path | None,
     class_labels: list[int] | str | None,
+    prompts: tuple[str, ...],
+    prompts_file: Path | None,
+    inverse: str | None,
+    observation: str | None,
+    observation_noise: float,
+    solver: str | None,
     device: str,
     dtype: str,
     batch_size: int | None,
@@ -67,10 +76,13 @@ def sample(
     them again. Images come from the store where they are there already.
     """
     writer = make_writer(output, num_samples, columns)
-    noise = noise_arguments(seed, noise_file, class_labels)
+    noise = noise_arguments(seed, noise_file, class_labels, prompts, prompts_file)
     options: dict[str, Any] = {"device": device, "batch_size": batch_size, "num_samples": num_samples}
+    problem = {
+        "inverse": inverse, "observation": observation, "observation_noise": observation_noise, "solver": solver,
+    }  # fmt: skip
     with ProgressDisplay(quiet=quiet) as progress:
-        subject, indices = _sample(model, dtype=dtype, offline=offline, progress=progress, **options, **noise)
+        subject, indices = _sample(model, problem, dtype=dtype, offline=offline, progress=progress, **options, **noise)
     writer(subject.images, indices)
     say_sampled([subject.run], quiet=quiet or as_json)
     if as_json:
@@ -81,17 +93,22 @@ def sample(
 
 
 def _sample(
-    model: str, *, dtype: str, offline: bool, progress: ProgressDisplay, **arguments: Any
+    model: str, problem: dict[str, Any], *, dtype: str, offline: bool, progress: ProgressDisplay, **arguments: Any
 ) -> tuple[Subject, list[int]]:
     """The images of one model, in the store, and the indices of their noises."""
     from reprozoo.cli.fetching import fetch_ahead
+    from reprozoo.engine.posing import check_problem, pose
     from reprozoo.engine.sampling import sample_models
     from reprozoo.engine.setup import fitted_to, make_setup
-    from reprozoo.zoo import resolve
+    from reprozoo.zoo import default_zoo
 
-    fetch_ahead([model], descriptor=None, offline=offline, progress=progress)
+    check_problem(default_zoo(), [model], **problem)
+    data = problem["observation"].partition(":")[0] if problem["observation"] else None
+    fetch_ahead([model], descriptor=None, dataset=data, offline=offline, progress=progress)
     setup = make_setup(**arguments, store=None, executor=None, progress=progress.stage)
-    recipe = resolve(model, device=setup.device, dtype=dtype, offline=offline)
+    zoo, posed = pose(default_zoo(), [model], setup.conditions, offline=offline, **problem)
+    setup = replace(setup, conditions=posed)
+    recipe = zoo.resolve(model, device=setup.device, dtype=dtype, offline=offline)
     setup = fitted_to([recipe], setup)
     (subject,) = sample_models([recipe], [recipe.display_id], setup, repeats=[0])
     return subject, list(setup.indices)

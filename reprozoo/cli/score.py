@@ -7,14 +7,13 @@ from pathlib import Path
 import click
 
 from reprozoo.cli.common import (
-    descriptor_options,
     json_option,
     offline_option,
     output_folder,
     output_option,
+    pair_options,
     quiet_option,
 )
-from reprozoo.cli.compare import DEFAULT_MAE_THRESHOLD
 from reprozoo.cli.progress import ProgressDisplay
 from reprozoo.cli.results import FailUnder, one_of_json_and_csv, show_comparison
 
@@ -22,14 +21,7 @@ from reprozoo.cli.results import FailUnder, one_of_json_and_csv, show_comparison
 @click.command(short_help="Compare images that were made elsewhere, paired by index.")
 @click.argument("first", metavar="A", type=click.Path(path_type=Path))
 @click.argument("second", metavar="B", type=click.Path(path_type=Path))
-@descriptor_options
-@click.option(
-    "--mae-threshold",
-    type=click.FloatRange(min=0.0, min_open=True),
-    default=DEFAULT_MAE_THRESHOLD,
-    show_default=True,
-    help="Mean absolute difference, of 255, below which images count as the same.",
-)
+@pair_options
 @offline_option
 @quiet_option
 @output_option
@@ -42,6 +34,7 @@ def score(
     second: Path,
     descriptor: str,
     threshold: float | None,
+    mirror: bool,
     mae_threshold: float,
     offline: bool,
     quiet: bool,
@@ -60,7 +53,7 @@ def score(
     from reprozoo.engine import score as run
 
     one_of_json_and_csv(as_json, as_csv)
-    chosen = {"descriptor": descriptor, "threshold": threshold, "mae_threshold": mae_threshold}
+    chosen = {"descriptor": descriptor, "threshold": threshold, "mae_threshold": mae_threshold, "mirror": mirror}
     folder = output_folder(output, [first.name, second.name], chosen | {"first": first, "second": second})
     with ProgressDisplay(quiet=quiet) as progress:
         fetch_ahead([], descriptor=descriptor, offline=offline, progress=progress)

@@ -68,8 +68,9 @@ def import_(*, model: str, file: Path, name: str | None, as_json: bool, quiet: b
     `reprozoo show ID` says which file a model needs and where a person finds it. The file is read without executing
     anything, compared with the model's network, converted to safetensors, and remembered by its digest.
     """
+    from reprozoo.mapspecs import MapSpec
     from reprozoo.weights import import_file, importable, read_checkpoint, recognise
-    from reprozoo.zoo import MapSpec, default_zoo
+    from reprozoo.zoo import default_zoo
 
     zoo = default_zoo()
     card = zoo.card(MapSpec.parse(model))
@@ -146,7 +147,7 @@ def _print_formulas(cards: Sequence[ModelCard | DescriptorCard]) -> None:
 
 def _card(zoo: Zoo, name: str) -> ModelCard | DescriptorCard:
     """The card of a model, or of a descriptor where no model has the name."""
-    from reprozoo.zoo import MapSpec
+    from reprozoo.mapspecs import MapSpec
 
     descriptors = {alias: card for card in zoo.registry.descriptors.values() for alias in (card.id, *card.aliases)}
     return descriptors.get(name.lower()) or zoo.card(MapSpec.parse(name))

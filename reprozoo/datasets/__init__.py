@@ -6,6 +6,6 @@ exactly these pixels. A data set that a card names has the digest that the card 
 
 from reprozoo.datasets.arrays import ImageDataset
 from reprozoo.datasets.files import read_images
-from reprozoo.datasets.named import dataset_digest, load_dataset, pull_dataset
+from reprozoo.datasets.named import dataset_digest, dataset_giver, load_dataset, pull_dataset
 
-__all__ = ["ImageDataset", "dataset_digest", "load_dataset", "pull_dataset", "read_images"]
+__all__ = ["ImageDataset", "dataset_digest", "dataset_giver", "load_dataset", "pull_dataset", "read_images"]

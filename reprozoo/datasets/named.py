@@ -14,9 +14,16 @@ from reprozoo.cards import DatasetCard, Registry, WeightsSource, canonical_diges
 from reprozoo.datasets.arrays import ImageDataset, array_sha256
 from reprozoo.datasets.cifar import DECODERS, Arrays
 from reprozoo.datasets.files import read_images
-from reprozoo.errors import IntegrityError, UnavailableError, UsageError, did_you_mean
+from reprozoo.errors import (
+    ContractError,
+    IntegrityError,
+    ReprozooError,
+    UnavailableError,
+    UsageError,
+    did_you_mean,
+)
 from reprozoo.files import whole_file
-from reprozoo.plugins import import_object, installed_plugins, installed_registry
+from reprozoo.plugins import PluginRecord, Registered, import_object, installed_plugins, installed_registry
 from reprozoo.weights import Progress, content_digest, fetch, sha256_of
 from reprozoo.weights.cache import REMEDY, explained, require_room, write_json
 
@@ -46,8 +53,7 @@ def load_dataset(
     if (card := _card(name, registry)) is not None:
         return _load_card(card, split or "train", offline, progress)
     if (registered := installed_plugins().datasets.get(str(name))) is not None:
-        loaded: ImageDataset = import_object(registered.value.load)(split or "train")
-        return loaded
+        return _load_registered(registered, split or "train")
     if not Path(name).exists():
         known = [*(registry or installed_registry()).datasets, *installed_plugins().datasets]
         raise UsageError(
@@ -66,6 +72,14 @@ def dataset_digest(name: str | Path, *, registry: Registry | None = None) -> str
     return load_dataset(name, registry=registry).digest
 
 
+def dataset_giver(name: str | Path, *, registry: Registry | None = None) -> PluginRecord | None:
+    """The plugin that a data set, or its card, comes from; None for a folder, a file, or a person's own card."""
+    if (card := _card(name, registry)) is not None:
+        return installed_plugins().giver_of(card.home)
+    registered = installed_plugins().datasets.get(str(name))
+    return registered.plugin if registered else None
+
+
 def pull_dataset(
     name: str, *, registry: Registry | None = None, offline: bool = False, progress: Progress | None = None
 ) -> dict[str, Path]:
@@ -78,6 +92,23 @@ def pull_dataset(
     if any(_cached(card, split) is None for split in card.splits):
         _fetch(card, offline, progress)
     return {split: _path(card, split) for split in card.splits}
+
+
+def _load_registered(registered: Registered, split: str) -> ImageDataset:
+    """A plugin's data set; whatever the plugin does instead is a sentence."""
+    spec = registered.value
+    try:
+        loaded = import_object(spec.load)(split)
+    except ReprozooError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise ContractError(
+            f"the data set {spec.id!r} of plugin {registered.plugin.name} cannot be loaded: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(loaded, ImageDataset):
+        raise ContractError(f"{spec.load} returned {type(loaded).__name__}, expected an ImageDataset")
+    return loaded
 
 
 def _card(name: str | Path, registry: Registry | None) -> DatasetCard | None:

@@ -4,7 +4,7 @@ A descriptor resizes by itself, with a pinned algorithm: bilinear against bicubi
 ``identity`` names everything that can change a feature, and its id is part of the name of every score.
 """
 
-from reprozoo.descriptors.base import Descriptor, DescriptorContext
+from reprozoo.descriptors.base import Descriptor, DescriptorContext, Mirrored
 from reprozoo.descriptors.loading import descriptor_names, load_descriptor
 
-__all__ = ["Descriptor", "DescriptorContext", "descriptor_names", "load_descriptor"]
+__all__ = ["Descriptor", "DescriptorContext", "Mirrored", "descriptor_names", "load_descriptor"]

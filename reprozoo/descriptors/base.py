@@ -42,13 +42,18 @@ class Descriptor(ABC):
         id: with everything a reader must know of it, e.g. "sscd-disc-large@320"; part of the name of every score.
         dim: length of a feature.
         threshold: similarity above which (strictly) two images count as the same, by default.
+        prompt_threshold: the same for images that follow a prompt, which resemble each other less; None for
+            ``threshold``.
         note: what a reader of its scores must know; empty for nothing.
+        plugins: those that it and its card came from, as results record them; set by ``load_descriptor``.
     """
 
     id: str
     dim: int
     threshold: float = 0.6
+    prompt_threshold: float | None = None
     note: str = ""
+    plugins: tuple[Mapping[str, str], ...] = ()
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:
@@ -98,3 +103,17 @@ class Descriptor(ABC):
         if not float(off) <= NORM_TOLERANCE:  # NaN is caught too
             raise ContractError(f"the descriptor {self.id} returned vectors whose norm is off 1 by {float(off):.3g}")
         return features
+
+
+class Mirrored(Descriptor):
+    """A descriptor of the mirror images: left and right exchanged."""
+
+    def __init__(self, descriptor: Descriptor) -> None:
+        self.descriptor = descriptor
+        self.id, self.dim = descriptor.id, descriptor.dim
+
+    def identity(self) -> dict[str, Any]:
+        return {**self.descriptor.identity(), "mirrored": True}
+
+    def describe(self, images_u8: Tensor) -> Tensor:
+        return self.descriptor.describe(images_u8.flip(3))

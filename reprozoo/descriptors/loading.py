@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from reprozoo.cards import DescriptorCard, Registry
 from reprozoo.descriptors.base import Descriptor, DescriptorContext
@@ -58,12 +58,24 @@ def load_descriptor(
     if spec is None:
         names = descriptor_names(registry, plugins)
         raise UsageError(f"no descriptor is called {name!r}{did_you_mean(name, names)}; there is: {', '.join(names)}")
-    return _build(spec, card, offline=offline, threads=threads)
+    descriptor = _build(spec, card, offline=offline, threads=threads)
+    descriptor.plugins = tuple(_givers(spec, card, plugins))
+    return descriptor
 
 
 def _card(name: str, registry: Registry | None) -> DescriptorCard | None:
     cards = registry.descriptors.values() if registry is not None else ()
     return next((card for card in cards if name.lower() in (card.id, *card.aliases)), None)
+
+
+def _givers(spec: DescriptorSpec, card: DescriptorCard | None, plugins: Plugins | None) -> Iterator[Mapping[str, str]]:
+    """The plugins of a descriptor and of its card."""
+    if plugins is None:
+        return
+    if spec.id in plugins.descriptors and spec.id not in BUILT_IN:
+        yield plugins.descriptors[spec.id].plugin.provenance(f"descriptor {spec.id}")
+    if card is not None and (giver := plugins.giver_of(card.home)):
+        yield giver.provenance(f"card {card.id}")
 
 
 def _build(spec: DescriptorSpec, card: DescriptorCard | None, *, offline: bool, threads: int | None) -> Descriptor:
@@ -75,7 +87,7 @@ def _build(spec: DescriptorSpec, card: DescriptorCard | None, *, offline: bool, 
         descriptor = import_object(spec.load)(DescriptorContext(card, files, digests, threads))
     except ReprozooError:
         raise
-    except Exception as error:  # a plugin may raise anything
+    except (Exception, SystemExit) as error:  # a plugin may raise anything
         raise ContractError(f"the descriptor {spec.id!r} cannot be loaded: {type(error).__name__}: {error}") from error
     if not isinstance(descriptor, Descriptor):
         raise ContractError(f"{spec.load} returned {type(descriptor).__name__}, expected a Descriptor")

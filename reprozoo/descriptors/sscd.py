@@ -30,7 +30,7 @@ class Sscd(Descriptor):
     Args:
         path: the ONNX file.
         sha256: of the file.
-        id, dim, threshold, note: as in ``Descriptor``.
+        id, dim, threshold, prompt_threshold, note: as in ``Descriptor``.
         size: images are resized to size × size.
         threads: CPU threads; None for as many as torch uses.
     """
@@ -43,12 +43,14 @@ class Sscd(Descriptor):
         id: str,
         dim: int,
         threshold: float,
+        prompt_threshold: float | None = None,
         note: str = "",
         size: int = SIZE,
         threads: int | None = None,
     ) -> None:
         self.path, self.sha256, self.size, self.threads = path, sha256, size, threads
-        self.id, self.dim, self.threshold, self.note = id, dim, threshold, note
+        self.id, self.dim, self.note = id, dim, note
+        self.threshold, self.prompt_threshold = threshold, prompt_threshold
 
     def identity(self) -> dict[str, Any]:
         return {
@@ -96,6 +98,7 @@ def load(context: DescriptorContext) -> Descriptor:
         id=card.id,
         dim=card.dim,
         threshold=card.threshold,
+        prompt_threshold=card.prompt_threshold,
         note=card.status_note,
         size=int(card.options.get("input_size", SIZE)),
         threads=context.threads,

@@ -64,8 +64,10 @@ def _automatic(recipes: Sequence[Recipe], zoo: Any) -> dict[str, list[int]]:
     by_data = {card.training.get("dataset"): card for card in cards if card.family == AUTOMATIC_FAMILY}
     wanted: dict[str, list[int]] = {}
     for position, recipe in enumerate(recipes):
-        described = recipe.describe().get("card", {})
-        card = by_data.get(described.get("training", {}).get("dataset"))
+        description = recipe.describe()
+        described = description.get("card", {})
+        data = description.get("options", {}).get("data") or described.get("training", {}).get("dataset")
+        card = by_data.get(data)  # a theory's training set is an option
         if card is not None and described.get("family") != AUTOMATIC_FAMILY and card.noise_shape == recipe.noise_shape:
             wanted.setdefault(card.id, []).append(position)
     return wanted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from reprozoo.conditions import Conditions
 from reprozoo.descriptors import Descriptor
 from reprozoo.engine.baselines import references
 from reprozoo.engine.judging import judge, make_rules
+from reprozoo.engine.posing import observed_rows, pose, problem_plugins, problem_settings, reconstructed
 from reprozoo.engine.progress import Progress
 from reprozoo.engine.provenance import provenance, settings
 from reprozoo.engine.sampling import image_loader, labels_of, sample_models
@@ -36,6 +38,11 @@ def compare(
     descriptor: str | Descriptor = "sscd",
     threshold: float | None = None,
     mae_threshold: float = MAE_THRESHOLD,
+    mirror: bool = False,
+    inverse: str | None = None,
+    observation: str | Path | None = None,
+    observation_noise: float = 0.0,
+    solver: str | None = None,
     baselines: Sequence[str] | None = None,
     noise_floor: int = NOISE_FLOOR,
     device: str = "auto",
@@ -60,8 +67,14 @@ def compare(
         conditions: one for all noises, several taken in turn (noise i gets conditions[i % len(conditions)]), or a
             source such as ``RandomClasses()``.
         descriptor: by name, or an object.
-        threshold: similarity above which two images count as the same; the descriptor's own by default.
+        threshold: similarity above which two images count as the same; by default the descriptor's own, which is
+            another one for images that follow a prompt.
         mae_threshold: mean absolute error, of 255, below which they do.
+        mirror: take the larger of the similarities with the second model's image and with its mirror image.
+        inverse: what is measured of an image, e.g. "inpaint-16": the models are asked for images that fit observations.
+        observation: what is observed, as ``inverse.observe`` takes it: one image for all noises, or one for each.
+        observation_noise: std of the noise in an observation, in units of images in [-1, 1].
+        solver: how a denoiser fits its images to an observation; "dps" by default.
         baselines: map specs compared with every model; None for the Gaussian theory of each model's training data,
             where the registry has it; empty for none.
         noise_floor: noises on which each model is run a second time, at another batch size; 0 for none.
@@ -89,10 +102,17 @@ def compare(
         num_samples=num_samples, seed=seed, noise=noise, conditions=conditions, device=device, batch_size=batch_size,
         store=store, executor=executor, progress=progress,
     )  # fmt: skip
-    zoo, options = zoo_or_default(zoo), {"device": setup.device, "dtype": dtype, "offline": offline}
+    zoo, posed = pose(
+        zoo_or_default(zoo), specs, setup.conditions, inverse=inverse, observation=observation,
+        observation_noise=observation_noise, solver=solver, offline=offline,
+    )  # fmt: skip
+    setup, options = replace(setup, conditions=posed), {"device": setup.device, "dtype": dtype, "offline": offline}
     recipes = [zoo.resolve(spec, **options) for spec in specs]
     setup = fitted_to(recipes, setup)
-    rules = make_rules(descriptor_of(descriptor, zoo, offline, threads), threshold, mae_threshold)
+    rules = make_rules(
+        descriptor_of(descriptor, zoo, offline, threads), threshold, mae_threshold, conditions=setup.conditions,
+        mirror=mirror,
+    )  # fmt: skip
     found, notes = references(baselines, recipes, zoo, setup, **options)
     every = [*recipes, *(reference.recipe for reference in found)]
     repeats = [min(noise_floor, len(setup.indices))] * len(recipes) + [0] * len(found)
@@ -100,23 +120,28 @@ def compare(
     extra = [(subject, reference.against) for subject, reference in zip(subjects[len(recipes) :], found, strict=True)]
     verdict = judge(
         subjects[: len(recipes)], extra, setup.indices, rules, setup.store,
-        groups=setup.conditions.groups(setup.indices), progress=progress,
+        conditions=setup.conditions, progress=progress,
     )  # fmt: skip
+    runs = reconstructed(verdict.runs, subjects, setup.indices, setup.conditions)
     return Comparison(
-        models=verdict.models,
+        models=runs[: len(recipes)],
         pairs=verdict.pairs,
-        baselines=verdict.baselines,
+        baselines=[replace(b, run=run) for b, run in zip(verdict.baselines, runs[len(recipes) :], strict=True)],
         tests=verdict.tests,
         settings=settings(
             specs, setup, rules, seed=seed, noise=noise, descriptor=descriptor, dtype=dtype,
-            mae_threshold=mae_threshold, noise_floor=noise_floor,
+            mae_threshold=mae_threshold, mirror=mirror, noise_floor=noise_floor,
             baselines=[reference.recipe.display_id for reference in found],
+            **problem_settings(inverse, observation, observation_noise, solver),
         ),
         indices=[list(run) for run in runs_of(setup.indices)],
         score_names=rules.score_names,
         warnings=[*notes, *verdict.warnings],
-        image_loader=image_loader(subjects),
-        **provenance(setup, recipes[0].noise_shape, rules, verdict.runs, started=started),
+        image_loader=image_loader(subjects, observed_rows(setup.conditions)),
+        **provenance(
+            setup, recipes[0].noise_shape, rules, runs, started=started,
+            others=problem_plugins(zoo, inverse, observation),
+        ),
     )  # fmt: skip
 
 

@@ -11,12 +11,13 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
+from reprozoo.conditions import InTurn
 from reprozoo.datasets import ImageDataset, read_images
 from reprozoo.descriptors import Descriptor
 from reprozoo.engine.comparing import MAE_THRESHOLD
 from reprozoo.engine.judging import judge, make_rules
 from reprozoo.engine.progress import Progress
-from reprozoo.engine.provenance import descriptor_record, environment, moment
+from reprozoo.engine.provenance import descriptor_record, environment, moment, plugins_used
 from reprozoo.engine.sampling import ArrayRows, Subject, image_loader, labels_of
 from reprozoo.engine.setup import descriptor_of, zoo_or_default
 from reprozoo.errors import UsageError
@@ -48,6 +49,7 @@ def score(
     descriptor: str | Descriptor = "sscd",
     threshold: float | None = None,
     mae_threshold: float = MAE_THRESHOLD,
+    mirror: bool = False,
     threads: int | None = None,
     offline: bool = False,
     zoo: object = None,
@@ -63,7 +65,7 @@ def score(
             image is paired by its index: the array ``indices`` of a file, the last number in each file name, or the
             row of an array without either.
         names: what the two are called; the paths by default.
-        descriptor, threshold, mae_threshold, threads, offline, zoo, store, progress: as in ``compare``.
+        descriptor, threshold, mae_threshold, mirror, threads, offline, zoo, store, progress: as in ``compare``.
 
     Raises:
         UsageError: the indices of the two differ, an image has none, or the images have different sizes.
@@ -75,8 +77,9 @@ def score(
     indices = _shared_indices(sets, named)
     subjects = [_subject(images, label) for images, label in zip(sets, labels_of(named), strict=True)]
     _check_sizes(subjects)
-    rules = make_rules(descriptor_of(descriptor, zoo_or_default(zoo), offline, threads), threshold, mae_threshold)
-    verdict = judge(subjects, [], indices, rules, store, progress=progress)
+    used = descriptor_of(descriptor, zoo_or_default(zoo), offline, threads)
+    rules = make_rules(used, threshold, mae_threshold, mirror=mirror)
+    verdict = judge(subjects, [], indices, rules, store, conditions=InTurn(), progress=progress)
     return Comparison(
         models=verdict.models,
         pairs=verdict.pairs,
@@ -88,6 +91,7 @@ def score(
             "descriptor": descriptor if isinstance(descriptor, str) else descriptor.id,
             "threshold": rules.threshold,
             "mae_threshold": mae_threshold,
+            "mirror": mirror,
         },
         indices=[list(run) for run in runs_of(indices)],
         noise={},
@@ -95,7 +99,7 @@ def score(
         descriptor=descriptor_record(rules),
         score_names=rules.score_names,
         environment=environment("cpu"),
-        plugins=[],
+        plugins=plugins_used(rules.descriptor.plugins),
         warnings=verdict.warnings,
         image_loader=image_loader(subjects),
         **moment(started),

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from reprozoo.conditions import Conditions
-from reprozoo.datasets import ImageDataset, load_dataset
+from reprozoo.datasets import ImageDataset, dataset_giver, load_dataset
 from reprozoo.descriptors import Descriptor
 from reprozoo.engine.describing import describe_all
 from reprozoo.engine.judging import Rules, make_rules
@@ -85,6 +85,7 @@ def generalize(
     rules = make_rules(descriptor_of(descriptor, zoo, offline, threads), threshold, UNUSED_MAE_THRESHOLD)
     name = dataset if dataset is not None else _training_data(recipe.describe())
     train = load_dataset(name, split, registry=getattr(zoo, "registry", None), offline=offline)
+    giver = dataset_giver(name, registry=getattr(zoo, "registry", None))
     (subject,) = sample_models([recipe], [recipe.display_id], setup, repeats=[0])
     digests = pass_over_pixels([subject.images], setup.indices, [], partners=None).digests
     run = replace(subject.run, images_sha256=digests[0])
@@ -104,7 +105,10 @@ def generalize(
         },
         warnings=_warnings(found, len(setup.indices), run.image_shape, train),
         image_loader=_loader(subject, train),
-        **provenance(setup, recipe.noise_shape, rules, [run], started=started),
+        **provenance(
+            setup, recipe.noise_shape, rules, [run], started=started,
+            others=[giver.provenance(f"data set {name}")] if giver else [],
+        ),
     )  # fmt: skip
 
 

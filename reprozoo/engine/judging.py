@@ -6,38 +6,40 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, combinations
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from reprozoo.descriptors import Descriptor
+from reprozoo.conditions import Conditions
+from reprozoo.descriptors import Descriptor, Mirrored
 from reprozoo.engine.cautions import cautions_about_models, cautions_about_scores, check_canary
 from reprozoo.engine.describing import describe_all
 from reprozoo.engine.floor import noise_floor
 from reprozoo.engine.pixels import pass_over_pixels
 from reprozoo.engine.progress import Progress
 from reprozoo.engine.sampling import Subject
-from reprozoo.engine.scoring import pair_scores, paired_tests
+from reprozoo.engine.scoring import Features, matching, pair_scores, paired_tests
 from reprozoo.errors import UsageError
-from reprozoo.metrics import partners
 from reprozoo.results import Baseline, ModelRun, PairedTest, PairScores
 from reprozoo.store import Store
 
 
 @dataclass(frozen=True)
 class Rules:
-    """How images are judged."""
+    """How images are judged.
+
+    Attributes:
+        mirror: whether an image also counts as the same when its mirror image is similar.
+    """
 
     descriptor: Descriptor
     threshold: float
     mae_threshold: float
+    mirror: bool = False
 
     @property
     def score_names(self) -> dict[str, str]:
         """Names that say what was measured, e.g. "rp[sscd-disc-large@320, >0.6]"."""
         return {
-            "rp": f"rp[{self.descriptor.id}, >{self.threshold:g}]",
+            "rp": f"rp[{self.descriptor.id}, >{self.threshold:g}{', mirrored or not' if self.mirror else ''}]",
             "mae": f"mae[<{self.mae_threshold:g}/255]",
         }
 
@@ -58,18 +60,30 @@ class Verdict:
         return [*self.models, *(baseline.run for baseline in self.baselines)]
 
 
-def make_rules(descriptor: Descriptor, threshold: float | None, mae_threshold: float) -> Rules:
+def make_rules(
+    descriptor: Descriptor,
+    threshold: float | None,
+    mae_threshold: float,
+    *,
+    conditions: Conditions | None = None,
+    mirror: bool = False,
+) -> Rules:
     """Check the thresholds.
+
+    Args:
+        threshold: None for the descriptor's own, which may be another one for images that follow a prompt.
 
     Raises:
         UsageError: one that no score could ever pass, or always.
     """
-    chosen = descriptor.threshold if threshold is None else threshold
+    prompted = conditions is not None and any(condition.prompt is not None for condition in conditions.every())
+    usual = descriptor.prompt_threshold if prompted else None
+    chosen = threshold if threshold is not None else descriptor.threshold if usual is None else usual
     if not -1 <= chosen < 1:
         raise UsageError(f"a similarity threshold is from -1 to below 1, got {chosen:g}")
     if not 0 < mae_threshold <= 255:
         raise UsageError(f"a threshold of the mean absolute error is above 0 and at most 255, got {mae_threshold:g}")
-    return Rules(descriptor, chosen, mae_threshold)
+    return Rules(descriptor, chosen, mae_threshold, mirror)
 
 
 def judge(
@@ -79,14 +93,14 @@ def judge(
     rules: Rules,
     store: Store,
     *,
-    groups: NDArray[np.int64] | None = None,
+    conditions: Conditions,
     progress: Progress | None = None,
 ) -> Verdict:
     """Score every pair of models, and every baseline against its models.
 
     Args:
         baselines: (images, positions of the models that it fits).
-        groups: (n,) as ``Conditions.groups`` gives them; None where all noises have one condition.
+        conditions: of the noises; those of equal condition are mismatched for the shuffled baseline.
 
     Raises:
         IntegrityError: the store is damaged, or two models of different weights made the same images.
@@ -94,26 +108,24 @@ def judge(
     subjects = [*models, *(subject for subject, _ in baselines)]
     among = list(combinations(range(len(models)), 2))
     against = [[(len(models) + k, i) for i in positions] for k, (_, positions) in enumerate(baselines)]
-    one_group = torch.zeros(len(indices), dtype=torch.int64)
-    rounds = partners(one_group if groups is None else torch.from_numpy(groups)) if len(indices) > 1 else []
+    matched = matching(indices, conditions)
     found = pass_over_pixels(
         [subject.images for subject in subjects], indices, [*among, *chain.from_iterable(against)],
-        partners=rounds[0] if rounds else None, progress=progress,
+        partners=next(iter(matched.partners), None), progress=progress,
     )  # fmt: skip
     check_canary(subjects, found.digests)
-    wanted = [(subject.label, subject.images, indices) for subject in subjects]
-    features = describe_all(wanted, rules.descriptor, store, progress)
+    features = _features(subjects, indices, rules, store, progress)
 
     def scores(a: int, b: int, *, shuffle: bool) -> PairScores:
         return pair_scores(
             (subjects[a].label, subjects[b].label), (features[a], features[b]), found.errors[a, b],
             found.shuffled.get((a, b)) if shuffle else None,
-            threshold=rules.threshold, mae_threshold=rules.mae_threshold, partners=rounds,
+            threshold=rules.threshold, mae_threshold=rules.mae_threshold, matching=matched,
         )  # fmt: skip
 
     pairs = [scores(a, b, shuffle=True) for a, b in among]
     runs = [
-        _finished_run(subject, digest, own, rules, store, progress)
+        _finished_run(subject, digest, own.own, rules, store, progress)
         for subject, digest, own in zip(subjects, found.digests, features, strict=True)
     ]
     return Verdict(
@@ -131,6 +143,17 @@ def judge(
             ),
         ],
     )
+
+
+def _features(
+    subjects: Sequence[Subject], indices: Sequence[int], rules: Rules, store: Store, progress: Progress | None
+) -> list[Features]:
+    wanted = [(subject.label, subject.images, indices) for subject in subjects]
+    own = describe_all(wanted, rules.descriptor, store, progress)
+    if not rules.mirror:
+        return [Features(features) for features in own]
+    mirrored = describe_all(wanted, Mirrored(rules.descriptor), store, progress)
+    return [Features(*both) for both in zip(own, mirrored, strict=True)]
 
 
 def _finished_run(

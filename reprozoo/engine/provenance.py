@@ -6,7 +6,7 @@ import importlib.metadata
 import os
 import platform
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,15 +51,26 @@ def settings(
 
 
 def provenance(
-    setup: Setup, noise_shape: tuple[int, ...], rules: Rules, runs: Sequence[ModelRun], *, started: float
+    setup: Setup,
+    noise_shape: tuple[int, ...],
+    rules: Rules,
+    runs: Sequence[ModelRun],
+    *,
+    started: float,
+    others: Iterable[Mapping[str, str]] = (),
 ) -> dict[str, Any]:
-    """The fields that every result made from noise has; ``started`` is of ``time.perf_counter``."""
+    """The fields that every result made from noise has.
+
+    Args:
+        started: of ``time.perf_counter``.
+        others: plugins that gave anything besides the models and the descriptor.
+    """
     return {
         "noise": _noise(setup, noise_shape),
         "conditions": setup.conditions.to_json(),
         "descriptor": descriptor_record(rules),
         "environment": environment(setup.device),
-        "plugins": _plugins(run.description for run in runs),
+        "plugins": plugins_used([*_plugins_of(runs), *rules.descriptor.plugins, *others]),
         **moment(started),
     }
 
@@ -101,10 +112,21 @@ def _noise(setup: Setup, shape: tuple[int, ...]) -> dict[str, Any]:
     return {**setup.noise.spec(), "shape": list(shape), "sha256": entry.rows([0])[0].tobytes().hex()}
 
 
-def _plugins(descriptions: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The plugins that took part, each once, by name."""
-    plugins = [description["plugin"] for description in descriptions if description.get("plugin")]
-    return sorted({plugin["name"]: dict(plugin) for plugin in plugins}.values(), key=lambda plugin: str(plugin["name"]))
+def plugins_used(plugins: Iterable[Mapping[str, str]]) -> list[dict[str, Any]]:
+    """The plugins that took part, each once, by name, with what it gave: families, cards, descriptors, data."""
+    used: dict[str, dict[str, Any]] = {}
+    for plugin in sorted(plugins, key=lambda plugin: (plugin["name"], plugin.get("gave", ""))):
+        record = used.setdefault(plugin["name"], {**plugin, "gave": []})
+        if plugin.get("gave") and plugin["gave"] not in record["gave"]:
+            record["gave"].append(plugin["gave"])
+    return list(used.values())
+
+
+def _plugins_of(runs: Iterable[ModelRun]) -> Iterator[Mapping[str, str]]:
+    for run in runs:
+        if run.description.get("plugin"):
+            yield run.description["plugin"]
+        yield from run.description.get("other_plugins", ())
 
 
 def _version(package: str) -> str:

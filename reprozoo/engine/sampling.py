@@ -187,9 +187,9 @@ def _subject(model: Sequence[_Wanted], label: str, done: Mapping[str, list[Shard
     return Subject(run, main.entry, floor.entry, floor.indices, floor.batch_size, recipe.weights_digest)
 
 
-def image_loader(subjects: Sequence[Subject]) -> ImageLoader:
-    """Images by label and noise index."""
-    by_label = {subject.label: subject.images for subject in subjects}
+def image_loader(subjects: Sequence[Subject], others: Mapping[str, ImageRows] | None = None) -> ImageLoader:
+    """Images by label and noise index; ``others`` are no model's."""
+    by_label = {**(others or {}), **{subject.label: subject.images for subject in subjects}}
 
     def load(label: str, indices: Sequence[int]) -> NDArray[np.uint8]:
         if label not in by_label:

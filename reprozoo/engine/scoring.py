@@ -2,29 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from reprozoo.conditions import Conditions
 from reprozoo.metrics import (
     above,
     below,
     count_near_threshold,
     mcnemar,
+    partners,
     similarities,
     similarity_quantiles,
     threshold_curve,
     wilson_interval,
 )
 from reprozoo.metrics.thresholds import CURVE, QUANTILES
-from reprozoo.results import Curve, Distribution, PairedTest, PairScores, Proportion, ShuffledScores
+from reprozoo.results import ConditionScores, Curve, Distribution, PairedTest, PairScores, Proportion, ShuffledScores
 
 SIMILARITY_EDGES = tuple(round(-1 + i / 40, 3) for i in range(81))
 ERROR_EDGES = tuple(float(2 * i) for i in range(65))  # of 255; more is counted in the last bin
 BLOCK_ROWS = 256
 MOST_TESTED_MODELS = 8  # 168 tests; with more models they are noise
+MOST_CONDITIONS = 1000  # scored one by one
+
+
+@dataclass(frozen=True)
+class Matching:
+    """Which noises share a condition, and which are mismatched with which for the shuffled baseline.
+
+    Attributes:
+        groups: (n,) equal numbers for noises of equal condition.
+        name: of the condition of such a number.
+        partners: rounds of ``metrics.partners``; empty for a single noise.
+    """
+
+    groups: Tensor
+    name: Callable[[int], str]
+    partners: Sequence[Tensor]
+
+
+def matching(indices: Sequence[int], conditions: Conditions) -> Matching:
+    """That of noises of these indices."""
+    groups = torch.from_numpy(conditions.groups(indices))
+    return Matching(groups, conditions.name, partners(groups) if len(indices) > 1 else [])
 
 
 def proportion(flags: Tensor, *, independent: int | None = None) -> Proportion:
@@ -60,38 +85,56 @@ def curve(values: Tensor) -> Curve:
     return Curve(list(CURVE), list(threshold_curve(values)))
 
 
-def similarities_in_blocks(first: Tensor, second: Tensor, partners: Tensor | None = None) -> Tensor:
-    """Similarity of row i of the first and row i, or partners[i], of the second, in memory that does not grow."""
+@dataclass(frozen=True)
+class Features:
+    """Features of a model's images.
+
+    Attributes:
+        own: (n, dim) unit vectors.
+        mirrored: the same of the mirror images; None where they do not count.
+    """
+
+    own: Tensor
+    mirrored: Tensor | None = None
+
+
+def similarities_in_blocks(first: Features, second: Features, others: Tensor | None = None) -> Tensor:
+    """Similarity of image i of the first and image i, or others[i], of the second: the larger one with its mirror image
+    where that counts. In memory that does not grow.
+    """
     parts = []
-    for start in range(0, len(first), BLOCK_ROWS):
-        places = slice(start, start + BLOCK_ROWS)
-        parts.append(similarities(first[places], second[places] if partners is None else second[partners[places]]))
+    for start in range(0, len(first.own), BLOCK_ROWS):
+        rows = slice(start, start + BLOCK_ROWS)
+        wanted = rows if others is None else others[rows]
+        values = similarities(first.own[rows], second.own[wanted])
+        if second.mirrored is not None:
+            values = values.maximum(similarities(first.own[rows], second.mirrored[wanted]))
+        parts.append(values)
     return torch.cat(parts)
 
 
 def pair_scores(
     names: tuple[str, str],
-    features: tuple[Tensor, Tensor],
+    features: tuple[Features, Features],
     errors: Tensor,
     shuffled_errors: Tensor | None,
     *,
     threshold: float,
     mae_threshold: float,
-    partners: Sequence[Tensor],
+    matching: Matching,
 ) -> PairScores:
     """All scores of two models.
 
     Args:
         names: their labels.
-        features: (n, dim) each, row i of both of noise i.
+        features: row i of both of noise i.
         errors: (n,) mean absolute errors in 1/255.
-        shuffled_errors: the same in the first round of ``partners``; None where there is no baseline.
-        partners: rounds of ``metrics.partners``; empty for a single noise.
+        shuffled_errors: the same in the first round of mismatched noises; None where there is no baseline.
     """
     values = similarities_in_blocks(*features)
     shuffled = None
-    if shuffled_errors is not None and partners:
-        shuffled = _shuffled(features, shuffled_errors, threshold, mae_threshold, partners)
+    if shuffled_errors is not None and matching.partners:
+        shuffled = _shuffled(features, shuffled_errors, threshold, mae_threshold, matching.partners)
     return PairScores(
         model_a=names[0],
         model_b=names[1],
@@ -103,6 +146,7 @@ def pair_scores(
         shuffled=shuffled,
         near_threshold=count_near_threshold(values, threshold),
         identical=int((errors == 0).sum()),
+        by_condition=_by_condition(values, errors, matching, threshold, mae_threshold),
         similarities=values.numpy(),
         mean_absolute_errors=errors.float().numpy(),
     )
@@ -123,15 +167,36 @@ def paired_tests(pairs: Sequence[PairScores], threshold: float) -> list[PairedTe
     return tests
 
 
+def _by_condition(
+    values: Tensor, errors: Tensor, matching: Matching, threshold: float, mae_threshold: float
+) -> list[ConditionScores]:
+    found = torch.unique(matching.groups).tolist()
+    if not 1 < len(found) <= MOST_CONDITIONS:
+        return []
+    own = [(group, matching.groups == group) for group in found]
+    return [
+        ConditionScores(
+            name=matching.name(group),
+            rp=proportion(above(values[of], threshold)),
+            mae=proportion(below(errors[of], mae_threshold)),
+            median_similarity=float(values[of].double().quantile(0.5)),
+        )
+        for group, of in own
+    ]
+
+
 def _shuffled(
-    features: tuple[Tensor, Tensor], errors: Tensor, threshold: float, mae_threshold: float, partners: Sequence[Tensor]
+    features: tuple[Features, Features],
+    errors: Tensor,
+    threshold: float,
+    mae_threshold: float,
+    rounds: Sequence[Tensor],
 ) -> ShuffledScores:
-    first = features[0]
-    values = torch.stack([similarities_in_blocks(*features, others) for others in partners])
+    values = torch.stack([similarities_in_blocks(*features, others) for others in rounds])
     return ShuffledScores(
-        rp=proportion(above(values, threshold), independent=len(first)),
+        rp=proportion(above(values, threshold), independent=values.shape[1]),
         mae=proportion(below(errors, mae_threshold)),
         similarity=distribution(values, SIMILARITY_EDGES),
         curve=curve(values),
-        rounds=len(partners),
+        rounds=len(rounds),
     )

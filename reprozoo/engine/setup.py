@@ -50,8 +50,9 @@ class Setup:
     progress: Progress | None = None
 
     def batch_size_of(self, recipe: Recipe) -> int:
-        """Images at a time for this model."""
-        return self.batch_size or default_batch_size(recipe.image_shape, self.device)
+        """Images at a time for this model: fewer where each takes more memory than plain sampling (``memory``)."""
+        usual = default_batch_size(recipe.image_shape, self.device)
+        return self.batch_size or max(1, usual // getattr(recipe, "memory", 1))
 
 
 def make_setup(

@@ -16,6 +16,7 @@ from reprozoo.kernels.continuous import EDM, VE, VP, CosineVP, RectifiedFlow, Su
 from reprozoo.kernels.conversions import (
     F_from_x0,
     Preconditioning,
+    consistency_preconditioning,
     edm_preconditioning,
     eps_from_x0,
     flow_from_x0,
@@ -48,6 +49,7 @@ __all__ = [
     "RectifiedFlow",
     "SubVP",
     "at",
+    "consistency_preconditioning",
     "edm_preconditioning",
     "eps_from_x0",
     "flow_from_x0",

@@ -36,6 +36,20 @@ def edm_preconditioning(sigma: Tensor, *, sigma_data: float = 0.5) -> Preconditi
     )
 
 
+def consistency_preconditioning(sigma: Tensor, *, sigma_data: float = 0.5, sigma_min: float = 0.002) -> Preconditioning:
+    """EDM's scalars, moved so that a consistency function is the identity at ``sigma_min``: c_skip 1 and c_out 0.
+
+    Source: arXiv:2303.01469, appendix C.
+    """
+    rise, total = sigma - sigma_min, (sigma.square() + sigma_data**2).sqrt()
+    return Preconditioning(
+        c_skip=sigma_data**2 / (rise.square() + sigma_data**2),
+        c_out=rise * sigma_data / total,
+        c_in=1 / total,
+        c_noise=sigma.log() / 4,
+    )
+
+
 def per_sample(values: Tensor, x: Tensor) -> Tensor:
     """(batch,) as (batch, 1, ..., 1), to be multiplied with ``x`` of (batch, ...)."""
     return values.reshape(-1, *[1] * (x.ndim - 1))

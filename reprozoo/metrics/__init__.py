@@ -14,6 +14,7 @@ from reprozoo.metrics.pairs import (
     rp_score,
     similarities,
 )
+from reprozoo.metrics.reconstruction import data_misfits, psnr
 from reprozoo.metrics.search import Neighbours, gl_score, nearest
 from reprozoo.metrics.statistics import Discordance, Interval, mcnemar, wilson_interval
 from reprozoo.metrics.thresholds import (
@@ -34,6 +35,7 @@ __all__ = [
     "above",
     "below",
     "count_near_threshold",
+    "data_misfits",
     "flip_aware_similarities",
     "gl_score",
     "mae_score",
@@ -45,6 +47,7 @@ __all__ = [
     "partners",
     "pfd",
     "pixel_neighbours",
+    "psnr",
     "rp_score",
     "share_above",
     "share_below",

@@ -47,7 +47,7 @@ class LatentDecoder:
     ) -> None:
         build: Any = AutoencoderKL
         network = build(**config)
-        load_weights(network, _renamed(tensors), "the autoencoder")
+        load_weights(network, with_current_names(tensors), "the autoencoder")
         self.network: Any = network.to(device).eval().requires_grad_(False)
         self.scale = scale
 
@@ -63,7 +63,8 @@ class LatentDecoder:
         return torch.cat([self.network.decode(scaled[i : i + DECODED_AT_ONCE]).sample for i in starts])
 
 
-def _renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def with_current_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict of diffusers, the old names of attention replaced by those in use since 0.13."""
     renamed = {}
     for name, tensor in tensors.items():
         module, _, leaf = name.rpartition(".")

@@ -100,6 +100,7 @@ class DDPMUNet(nn.Module):
         channel_mult: factor per level, from the full resolution down.
         num_blocks: residual blocks per level on the way down; on the way up there is one more.
         attn_resolutions: resolutions at which the network attends.
+        patch_size: as ``SongUNet``'s; 1 in every released checkpoint.
     """
 
     def __init__(
@@ -111,13 +112,16 @@ class DDPMUNet(nn.Module):
         channel_mult: Sequence[int] = (1, 2, 2, 2),
         num_blocks: int = 2,
         attn_resolutions: Sequence[int] = (16,),
+        patch_size: int = 1,
     ) -> None:
         super().__init__()
         if model_channels % 32:
             raise ValueError(f"model_channels is {model_channels}; it must be a multiple of 32.")
         self.map_noise = PositionalEmbedding(model_channels)
         emb_channels = 4 * model_channels
-        levels = [(img_resolution >> level, model_channels * mult) for level, mult in enumerate(channel_mult)]
+        self.patch_size, in_channels = patch_size, in_channels * patch_size**2
+        top = img_resolution // patch_size
+        levels = [(top >> level, model_channels * mult) for level, mult in enumerate(channel_mult)]
         steps = _down(levels, model_channels, emb_channels, num_blocks, set(attn_resolutions))
         steps += _middle(levels[-1][1], emb_channels)
         steps += _up(levels, [model_channels, *_kept(steps)], emb_channels, num_blocks, set(attn_resolutions))
@@ -138,7 +142,7 @@ class DDPMUNet(nn.Module):
         """The noise in ``x`` (batch, in_channels, height, width) at ``noise_labels`` (batch,): 999 t, or the level."""
         first, second, entry = self.all_modules[:3]
         emb = second(functional.silu(first(self.map_noise(noise_labels).to(x.dtype))))
-        x = entry(x)
+        x = entry(functional.pixel_unshuffle(x, self.patch_size))
         skips = [x]
         for (takes_skip, leaves_skip), layer in zip(self._skips, self.all_modules[3:-2], strict=True):
             x = torch.cat([x, skips.pop()], dim=1) if takes_skip else x
@@ -146,7 +150,7 @@ class DDPMUNet(nn.Module):
             if leaves_skip:
                 skips.append(x)
         output: Tensor = self.all_modules[-1](functional.silu(self.all_modules[-2](x)))
-        return output
+        return functional.pixel_shuffle(output, self.patch_size)
 
 
 class _Step(NamedTuple):

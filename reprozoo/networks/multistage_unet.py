@@ -31,7 +31,7 @@ class MultistageUNet(nn.Module):
         en_model_channels: those of the encoder.
         shared_middle: whether the two blocks at the bottom belong to the encoder (score_sde type) or to each decoder
             (EDM type).
-        encoder_type, resample_filter, and everything else: as in ``SongUNet``.
+        encoder_type, resample_filter, patch_size, and everything else: as in ``SongUNet``.
     """
 
     stage_starts: Tensor
@@ -54,6 +54,7 @@ class MultistageUNet(nn.Module):
         encoder_type: str = "standard",
         resample_filter: Sequence[int] = (1, 1),
         shared_middle: bool = False,
+        patch_size: int = 1,
     ) -> None:
         super().__init__()
         if len(stage_starts) + 1 != len(de_model_channels) or list(stage_starts) != sorted(set(stage_starts)):
@@ -62,7 +63,8 @@ class MultistageUNet(nn.Module):
                 f"got {list(stage_starts)}."
             )
         self.register_buffer("stage_starts", torch.tensor(stage_starts, dtype=torch.float32), persistent=False)
-        self.label_dim = label_dim
+        self.label_dim, self.patch_size = label_dim, patch_size
+        in_channels, out_channels = in_channels * patch_size**2, out_channels * patch_size**2
         emb_channels = en_model_channels * channel_mult_emb
         self.map_noise = PositionalEmbedding(en_model_channels)
         self.map_label = linear(label_dim, en_model_channels) if label_dim else None
@@ -70,7 +72,7 @@ class MultistageUNet(nn.Module):
         self.map_layer0 = linear(en_model_channels, emb_channels)
         self.map_layer1 = linear(emb_channels, emb_channels)
         block = BlockMaker(emb_channels=emb_channels, taps=tuple(resample_filter), dropout=0.0, max_groups=16)
-        sizes = [img_resolution >> level for level in range(len(channel_mult))]
+        sizes = [img_resolution // patch_size >> level for level in range(len(channel_mult))]
         attends = frozenset(attn_resolutions)
         widths = [en_model_channels * mult for mult in channel_mult]
         self.enc, skips = make_encoder(
@@ -95,7 +97,7 @@ class MultistageUNet(nn.Module):
     def forward(self, x: Tensor, noise_labels: Tensor, class_labels: Tensor | None = None) -> Tensor:
         """The raw network; arguments as ``SongUNet``'s."""
         emb = self._embedding(noise_labels, class_labels)
-        bottom, skips = run_encoder(self.enc, x, emb)
+        bottom, skips = run_encoder(self.enc, functional.pixel_unshuffle(x, self.patch_size), emb)
         for layer in () if self.mid is None else self.mid.values():
             bottom = layer(bottom, emb)
         stages = self.stages(noise_labels)
@@ -106,7 +108,7 @@ class MultistageUNet(nn.Module):
             output = decoded.new_empty(len(x), *decoded.shape[1:]) if output is None else output
             output = output.index_copy(0, rows, decoded)
         assert output is not None
-        return output
+        return functional.pixel_shuffle(output, self.patch_size)
 
     def stages(self, noise_labels: Tensor) -> Tensor:
         """(batch,) index of each row's decoder: how many of ``stage_starts`` lie below its noise label."""

@@ -33,6 +33,7 @@ class ProgressiveUNet(nn.Module):
         num_heads: of attention, where `head_dim` is not given.
         head_dim: channels of one head.
         num_classes: 1 for an unconditional network.
+        patch_size: as ``SongUNet``'s; 1 in every released checkpoint.
     """
 
     def __init__(
@@ -48,9 +49,11 @@ class ProgressiveUNet(nn.Module):
         num_heads: int = 1,
         head_dim: int | None = None,
         num_classes: int = 1,
+        patch_size: int = 1,
     ) -> None:
         super().__init__()
-        self.ch, self.num_classes = ch, num_classes
+        self.ch, self.num_classes, self.patch_size = ch, num_classes, patch_size
+        in_channels, img_resolution = in_channels * patch_size**2, img_resolution // patch_size
         self.dense0, self.dense1 = nn.Linear(ch, emb_ch), nn.Linear(emb_ch, emb_ch)
         self.class_emb = nn.Linear(num_classes, emb_ch) if num_classes > 1 else None
         self.conv_in = nn.Conv2d(in_channels, ch, 3, padding=1)
@@ -85,7 +88,7 @@ class ProgressiveUNet(nn.Module):
             classes: (batch,) class indices, for a conditional network.
         """
         emb = self._embedding(timesteps, classes)
-        x = self.conv_in(x)
+        x = self.conv_in(functional.pixel_unshuffle(x, self.patch_size))
         skips = [x]
         for layers in _dicts(self.down):
             for name, layer in layers.items():
@@ -98,7 +101,7 @@ class ProgressiveUNet(nn.Module):
             for name, layer in layers.items():
                 x = layer(torch.cat([x, skips.pop()], dim=1) if name.startswith("block_") else x, emb)
         output: Tensor = self.conv_out(functional.silu(self.norm_out(x)))
-        return output
+        return functional.pixel_shuffle(output, self.patch_size)
 
     def _embedding(self, timesteps: Tensor, classes: Tensor | None) -> Tensor:
         emb = sin_cos(timesteps, self.ch).to(self.dense0.weight.dtype)

@@ -3,6 +3,7 @@
 score_sde numbers its modules in the order of use (``all_modules.7.Conv_0.weight``; multistage: ``en_modules``,
 ``de_modules.0``). Flax numbers them by class (``ResnetBlockBigGANpp_3/Conv_0/kernel``). Both say the same network, and
 every tensor is converted exactly: only axes are permuted, and the three projections of an attention interleaved.
+Tensors that have the network's own names already are left as they are.
 
 Sources: yang-song/score_sde_pytorch@cb1f359f, LucasYFL/Multistage_Diffusion@9b5df663 and
 openai/consistency_models_cifar10@d086e77d, ``models/`` (Apache-2.0).
@@ -81,6 +82,8 @@ def from_score_sde(network: Network, tensors: Mapping[str, Tensor], what: str) -
     Raises:
         IntegrityError: a tensor is missing, or there is one that the network has no place for.
     """
+    if _is_native(tensors):
+        return dict(tensors)
     rest = {name: tensor for name, tensor in tensors.items() if name not in UNUSED}
     state = {name: tensor for name, tensor in network.state_dict().items() if name.endswith("resample_filter")}
     for module in _modules(network):
@@ -100,6 +103,8 @@ def from_flax(network: SongUNet, arrays: Mapping[str, Tensor], what: str) -> dic
     Raises:
         IntegrityError: as ``from_score_sde``.
     """
+    if _is_native(arrays):
+        return dict(arrays)
     rest, tensors = dict(arrays), {}
     seen: Counter[str] = Counter()
     for module in _modules(network):
@@ -111,6 +116,11 @@ def from_flax(network: SongUNet, arrays: Mapping[str, Tensor], what: str) -> dic
     if rest:
         raise IntegrityError(f"{what} holds {next(iter(rest))}, for which its card's network has no place")
     return from_score_sde(network, tensors, what)
+
+
+def _is_native(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether the names are the network's own, as files of EDM and of this project have them."""
+    return "map_layer0.weight" in tensors
 
 
 def _modules(network: Network) -> Iterator[_Module]:

@@ -1,18 +1,28 @@
 """Plugins: what they register (``specs``), and a loader that one broken plugin cannot take down (``loading``)."""
 
-from reprozoo.plugins.loading import (
-    DISABLE_VARIABLE,
+from reprozoo.plugins.compatibility import API_VERSION, ReprozooDeprecationWarning, deprecation
+from reprozoo.plugins.installed import (
     REGISTRY_VARIABLE,
-    PluginRecord,
-    Plugins,
-    Registered,
-    import_object,
     installed_plugins,
     installed_registry,
+    plugin_cards,
 )
-from reprozoo.plugins.specs import GROUP, DatasetSpec, DescriptorSpec, Family, LoadContext, Option
+from reprozoo.plugins.loading import Plugins, import_object
+from reprozoo.plugins.records import PluginRecord, Registered
+from reprozoo.plugins.specs import (
+    GROUP,
+    DatasetSpec,
+    DescriptorSpec,
+    Family,
+    LoadContext,
+    OperatorSpec,
+    Option,
+    SolverSpec,
+)
+from reprozoo.plugins.switches import DISABLE_VARIABLE, disabled_plugins, installed_names, switch, switched_off
 
 __all__ = [
+    "API_VERSION",
     "DISABLE_VARIABLE",
     "GROUP",
     "REGISTRY_VARIABLE",
@@ -20,11 +30,20 @@ __all__ = [
     "DescriptorSpec",
     "Family",
     "LoadContext",
+    "OperatorSpec",
     "Option",
     "PluginRecord",
     "Plugins",
     "Registered",
+    "ReprozooDeprecationWarning",
+    "SolverSpec",
+    "deprecation",
+    "disabled_plugins",
     "import_object",
+    "installed_names",
     "installed_plugins",
     "installed_registry",
+    "plugin_cards",
+    "switch",
+    "switched_off",
 ]

@@ -7,62 +7,40 @@ goes wrong is kept in its record, listed by ``reprozoo plugins``, and fails only
 
 from __future__ import annotations
 
-import os
+import sys
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from functools import cache
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pluggy
 
-from reprozoo import paths
 from reprozoo.errors import PluginError
-from reprozoo.plugins.specs import GROUP, DatasetSpec, DescriptorSpec, Family, Hooks
+from reprozoo.plugins.compatibility import IncompatibleError, ReprozooDeprecationWarning, check_api
+from reprozoo.plugins.records import PluginRecord, Registered, one_line
+from reprozoo.plugins.specs import (
+    GROUP,
+    DatasetSpec,
+    DescriptorSpec,
+    Family,
+    Hooks,
+    OperatorSpec,
+    SolverSpec,
+)
+from reprozoo.plugins.switches import disabled_plugins
 
-if TYPE_CHECKING:
-    from reprozoo.cards import Registry
-
-REGISTRY_VARIABLE = "REPROZOO_REGISTRY"  # further directories of cards, as PATH lists directories
-DISABLE_VARIABLE = "REPROZOO_DISABLE_PLUGINS"
 BUNDLED_DISTRIBUTION = "reprozoo"
-
-
-@dataclass
-class PluginRecord:
-    """What became of one entry point.
-
-    Attributes:
-        status: "ok", "broken" or "disabled".
-        provides: kind of registration -> names, e.g. {"families": ["edm"]}.
-        error: one line, where broken.
-        import_s: seconds its import took.
-    """
-
-    name: str
-    target: str
-    distribution: str
-    version: str
-    status: str = "ok"
-    provides: dict[str, list[str]] = field(default_factory=dict)
-    hooks: list[str] = field(default_factory=list)
-    error: str | None = None
-    import_s: float = 0.0
-
-    def provenance(self) -> dict[str, str]:
-        """Name, distribution and version, as results record it."""
-        return {"name": self.name, "distribution": self.distribution, "version": self.version}
-
-
-@dataclass(frozen=True)
-class Registered:
-    """One registration with the plugin it came from."""
-
-    value: Any
-    plugin: PluginRecord
+DESCRIBED: dict[str, tuple[type, str]] = {
+    "families": (Family, "name"),
+    "descriptors": (DescriptorSpec, "id"),
+    "datasets": (DatasetSpec, "id"),
+    "operators": (OperatorSpec, "name"),
+    "solvers": (SolverSpec, "name"),
+}
 
 
 class Plugins:
@@ -70,23 +48,22 @@ class Plugins:
 
     Args:
         points: entry points to load; those installed by default.
-        disabled: names not to import; those of ``REPROZOO_DISABLE_PLUGINS`` by default.
+        disabled: names not to import; by default those that a person has switched off (``disabled_plugins``).
     """
 
-    KINDS = ("families", "cards", "descriptors", "datasets", "commands")
+    KINDS = ("families", "cards", "descriptors", "datasets", "operators", "solvers", "commands")
 
     def __init__(self, points: Iterable[EntryPoint] | None = None, disabled: Iterable[str] | None = None) -> None:
         self.records: list[PluginRecord] = []
         self._tables: dict[str, dict[str, Registered]] = {kind: {} for kind in self.KINDS}
-        blocked = set(_disabled_by_environment() if disabled is None else disabled)
+        blocked = disabled_plugins() if disabled is None else dict.fromkeys(disabled, "switched off")
         self._manager = pluggy.PluginManager(GROUP)
         self._manager.add_hookspecs(Hooks)
         points = entry_points(group=GROUP) if points is None else points
-        for point in sorted(points, key=_bundled_first):
-            record = _record(point)
+        for record, point in sorted(((PluginRecord.of(point), point) for point in points), key=_bundled_first):
             self.records.append(record)
             if point.name in blocked:
-                record.status = "disabled"
+                record.status, record.error = "disabled", blocked[point.name]
             else:
                 self._load(point, record)
 
@@ -107,38 +84,77 @@ class Plugins:
         return self._tables["datasets"]
 
     @property
+    def operators(self) -> dict[str, Registered]:
+        return self._tables["operators"]
+
+    @property
+    def solvers(self) -> dict[str, Registered]:
+        return self._tables["solvers"]
+
+    @property
     def commands(self) -> dict[str, Registered]:
         return self._tables["commands"]
 
-    def family(self, name: str) -> Registered:
+    def family(self, name: str, *, package: str = "") -> Registered:
         """The family ``name`` and the plugin it came from.
 
+        Args:
+            package: the distribution that has it, where a card says so.
+
         Raises:
-            PluginError: no working plugin registers it; the sentence names broken or disabled plugins that may.
+            PluginError: no working plugin registers it; see ``missing_family``.
         """
         if name in self.families:
             return self.families[name]
-        suspects = [record for record in self.records if record.status != "ok"]
-        hint = "; ".join(f"plugin {r.name} is {r.status}" + (f" ({r.error})" if r.error else "") for r in suspects)
-        raise PluginError(
-            f"no plugin provides the family {name!r}"
-            + (f": {hint}" if hint else "; install the plugin that does")
-            + ". `reprozoo plugins` lists what is installed"
-        )
+        raise PluginError(self.missing_family(name, package=package))
+
+    def missing_family(self, name: str, *, package: str = "") -> str:
+        """Why no plugin provides the family ``name``, and what to do: the plugins that may, or what to install."""
+        own = [record for record in self.records if package and _same_package(record.distribution, package)]
+        suspects = [record for record in own or self.records if record.status != "ok"]
+        if own and not suspects:
+            reason = f"{package} {own[0].version} is installed and does not have it; install another version"
+        elif package and not own:
+            reason = f"it comes with the package {package}, which is not installed; install it"
+        else:
+            reason = "; ".join(record.describe() for record in suspects) or "install the plugin that does"
+        return f"no plugin provides the family {name!r}: {reason}. `reprozoo plugins` lists what is installed"
+
+    def failed(self) -> list[PluginRecord]:
+        """The plugins that are broken or incompatible."""
+        return [record for record in self.records if record.status in ("broken", "incompatible")]
+
+    def giver_of(self, card_home: Path) -> PluginRecord | None:
+        """The plugin that gave a directory of cards; None for a person's own directories."""
+        found = self.card_directories.get(str(card_home))
+        return found.plugin if found else None
+
+    def mark_broken(self, record: PluginRecord, error: BaseException) -> None:
+        """Take back everything that a plugin has registered: something it gave turned out not to work."""
+        for table in self._tables.values():
+            for name in [name for name, registered in table.items() if registered.plugin is record]:
+                del table[name]
+        record.provides = {}
+        record.status = "incompatible" if isinstance(error, IncompatibleError) else "broken"
+        record.error = str(error) if isinstance(error, IncompatibleError) else one_line(error)
+        if self._manager.has_plugin(record.name):
+            self._manager.unregister(name=record.name)
 
     def _load(self, point: EntryPoint, record: PluginRecord) -> None:
         try:
-            started = time.perf_counter()
-            plugin = point.load()
-            record.import_s = time.perf_counter() - started
-            self._manager.register(plugin, name=point.name)
-            record.hooks = self._known_hooks(plugin)
-            for kind, value in self._collect(plugin):
-                self._add(kind, value, record)
-        except (Exception, SystemExit) as error:  # a plugin may raise anything; it must only hurt itself
-            self._discard(record)
-            record.status = "broken"
-            record.error = _one_line(error)
+            with redirect_stdout(sys.stderr), _collected_warnings(record):  # stdout is for what the user asked for
+                started = time.perf_counter()
+                plugin = point.load()
+                record.import_s = time.perf_counter() - started
+                check_api(plugin)
+                self._manager.register(plugin, name=point.name)
+                record.hooks = self._known_hooks(plugin)
+                for kind, value in self._collect(plugin):
+                    self._add(kind, value, record)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit, and extensions that panic; a plugin must only hurt itself
+            self.mark_broken(record, error)
 
     def _known_hooks(self, plugin: object) -> list[str]:
         callers = self._manager.get_hookcallers(plugin) or []
@@ -157,7 +173,7 @@ class Plugins:
             caller = getattr(self._manager.hook, f"reprozoo_register_{kind}")
             for implementation in caller.get_hookimpls():
                 if implementation.plugin is plugin:
-                    implementation.function(lambda *value, kind=kind: found.append((kind, _single(value))))
+                    implementation.function(*[_into(found, kind)] * len(implementation.argnames))
         return found
 
     def _add(self, kind: str, value: Any, record: PluginRecord) -> None:
@@ -171,37 +187,6 @@ class Plugins:
         self._tables[kind][name] = Registered(value, record)
         record.provides.setdefault(kind, []).append(name)
 
-    def _discard(self, record: PluginRecord) -> None:
-        for table in self._tables.values():
-            for name in [name for name, registered in table.items() if registered.plugin is record]:
-                del table[name]
-        record.provides = {}
-        if self._manager.has_plugin(record.name):
-            self._manager.unregister(name=record.name)
-
-
-@cache
-def installed_plugins() -> Plugins:
-    """The plugins of this environment, loaded once in a process."""
-    return Plugins()
-
-
-@cache
-def installed_registry() -> Registry:
-    """The cards of this environment, read once in a process: of the plugins, of the user, of ``REPROZOO_REGISTRY``.
-
-    Raises:
-        UsageError: a card has a mistake, or two share a name; the sentence names the files.
-    """
-    from reprozoo.cards import Registry
-
-    registry = Registry(map(Path, installed_plugins().card_directories))
-    if paths.user_registry().is_dir():
-        registry.add(paths.user_registry())
-    for directory in filter(None, os.environ.get(REGISTRY_VARIABLE, "").split(os.pathsep)):
-        registry.add(Path(directory))
-    return registry
-
 
 def import_object(target: str) -> Any:
     """The object "package.module:attribute" names.
@@ -212,44 +197,43 @@ def import_object(target: str) -> Any:
     module, _, attribute = target.partition(":")
     try:
         return getattr(import_module(module), attribute)
-    except (Exception, SystemExit) as error:
-        raise PluginError(f"cannot load {target}: {_one_line(error)}") from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise PluginError(f"cannot load {target}: {one_line(error)}") from error
 
 
-def _disabled_by_environment() -> list[str]:
-    return [name.strip() for name in os.environ.get(DISABLE_VARIABLE, "").split(",") if name.strip()]
+@contextmanager
+def _collected_warnings(record: PluginRecord) -> Iterator[None]:
+    """Note in the record what is deprecated; every warning is then given as if nobody had looked."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ReprozooDeprecationWarning)
+        yield
+    for warning in caught:
+        if issubclass(warning.category, ReprozooDeprecationWarning):
+            record.warnings.append(str(warning.message))
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
-def _bundled_first(point: EntryPoint) -> tuple[bool, str]:
-    return (_distribution(point)[0] != BUNDLED_DISTRIBUTION, point.name)
+def _bundled_first(pair: tuple[PluginRecord, EntryPoint]) -> tuple[bool, str]:
+    return (pair[0].distribution != BUNDLED_DISTRIBUTION, pair[0].name)
 
 
-def _distribution(point: EntryPoint) -> tuple[str, str]:
-    dist = getattr(point, "dist", None)
-    return (dist.name, dist.version) if dist is not None else ("unknown", "unknown")
+def _same_package(one: str, other: str) -> bool:
+    return one.lower().replace("_", "-") == other.lower().replace("_", "-")
 
 
-def _record(point: EntryPoint) -> PluginRecord:
-    distribution, version = _distribution(point)
-    return PluginRecord(point.name, point.value, distribution, version)
-
-
-def _single(value: tuple[Any, ...]) -> Any:
-    return value[0] if len(value) == 1 else value
+def _into(found: list[tuple[str, Any]], kind: str) -> Callable[..., None]:
+    """The ``register`` of one kind; an implementation that still takes a hook's old argument gets the same one."""
+    return lambda *value: found.append((kind, value[0] if len(value) == 1 else value))
 
 
 def _registered_name(kind: str, value: Any) -> str:
-    described = {"families": (Family, "name"), "descriptors": (DescriptorSpec, "id"), "datasets": (DatasetSpec, "id")}
-    if kind in described:
-        expected, attribute = described[kind]
+    if kind in DESCRIBED:
+        expected, attribute = DESCRIBED[kind]
         if not isinstance(value, expected):
             raise PluginError(f"reprozoo_register_{kind} expects {expected.__name__}, got {type(value).__name__}")
         return str(getattr(value, attribute))
     if kind == "commands" and not (isinstance(value, tuple) and len(value) == 3):
         raise PluginError('reprozoo_register_commands expects register(name, "package.module:command", help)')
     return str(value[0]) if kind == "commands" else str(value)
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

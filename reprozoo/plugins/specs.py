@@ -33,7 +33,9 @@ class Option:
     """One option of a family, settable in a map spec as ``+name=value``.
 
     Args:
-        kind: int, float, bool or str; or "file" / "dataset", whose content's digest becomes part of the map's identity.
+        kind: int, float, bool or str; or "file" / "dataset", whose content's digest becomes part of the map's identity;
+            or "weights": a file or folder that is handed to ``load`` among the files and counts as weights, unless
+            the family's ``adjust`` has made it a source of the card.
         help: one line for ``reprozoo show``.
         default: used where neither the spec nor the card sets it; None means "the family decides from the card".
         choices: the values allowed, if limited.
@@ -123,7 +125,9 @@ class Family:
         options: the family's own options; families of denoisers also take ``sampler`` and its options.
         denoiser: whether its maps are ``DenoiserMap`` with a kernel and a sampler.
         schemes: "prefix" -> "package.module:function" for specs such as ``samples:PATH``; the function makes a
-            ``ModelCard`` from (target, revision).
+            ``ModelCard`` from (target, revision, options of the spec, offline).
+        adjust: "package.module:function" of (card, options of the spec, offline), which returns the card as these
+            options change it: its shapes, or sources of weights that join its own.
         output_version: raise it when the images of unchanged weights and options change; it invalidates the store.
     """
 
@@ -133,6 +137,7 @@ class Family:
     options: Mapping[str, Option] = field(default_factory=dict)
     denoiser: bool = False
     schemes: Mapping[str, str] = field(default_factory=dict)
+    adjust: str = ""
     output_version: int = 1
 
 
@@ -154,6 +159,48 @@ class DatasetSpec:
     load: str
 
 
+@dataclass(frozen=True)
+class OperatorSpec:
+    """A linear operator of inverse problems, as ``--inverse`` names it: ``NAME+option=value``.
+
+    Args:
+        name: as specs write it.
+        summary: one line.
+        load: "package.module:function", called with (image_shape, **options), returns an ``inverse.LinearOperator``.
+        options: settable as ``+name=value``.
+        number: the option that ``NAME-16`` sets to 16; "" for none.
+    """
+
+    name: str
+    summary: str
+    load: str
+    options: Mapping[str, Option] = field(default_factory=dict)
+    number: str = ""
+
+
+@dataclass(frozen=True)
+class SolverSpec:
+    """A way to make a map of observed images from any denoiser, as ``--solver`` names it: ``NAME+option=value``.
+
+    Args:
+        name: as specs write it.
+        summary: one line.
+        load: "package.module:function", called with (a loaded ``DenoiserMap``, the resolved options); returns a
+            ``NoiseToImageMap`` of the same shapes that accepts and requires an ``observation`` besides what the
+            denoiser's map does.
+        options: settable as ``+name=value``.
+        memory: how many times the memory of plain sampling an image takes; default batches are smaller by that.
+        output_version: raise it when the images of unchanged models and options change; it invalidates the store.
+    """
+
+    name: str
+    summary: str
+    load: str
+    options: Mapping[str, Option] = field(default_factory=dict)
+    memory: int = 1
+    output_version: int = 1
+
+
 class Hooks:
     """What a plugin may implement; each gets a ``register`` to call as often as it likes."""
 
@@ -172,6 +219,14 @@ class Hooks:
     @hookspec
     def reprozoo_register_datasets(self, register: Callable[[DatasetSpec], None]) -> None:
         """Add data sets."""
+
+    @hookspec
+    def reprozoo_register_operators(self, register: Callable[[OperatorSpec], None]) -> None:
+        """Add linear operators of inverse problems."""
+
+    @hookspec
+    def reprozoo_register_solvers(self, register: Callable[[SolverSpec], None]) -> None:
+        """Add solvers of inverse problems."""
 
     @hookspec
     def reprozoo_register_commands(self, register: Callable[[str, str, str], None]) -> None:

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from reprozoo.results import Comparison, Generalization
+from reprozoo.report import words
+from reprozoo.results import OBSERVATION, TRUTH, Comparison, Generalization
 
 MAX_NOISES = 100
 MAX_PIXEL_BYTES = 24_000_000
@@ -57,7 +58,7 @@ class Gallery:
 
     Attributes:
         title: of the section.
-        rows: names of the rows.
+        rows: names of the rows; the first ``references`` have similarities to each other.
         blocks: columns in runs of ``BLOCK_WIDTH``.
         sheets: per row, a base64 PNG.
         data: what the page's script sorts by.
@@ -75,6 +76,7 @@ class Gallery:
     note: str
     data: dict[str, Any]
     choose_reference: bool
+    references: int
 
 
 def comparison_gallery(comparison: Comparison) -> Gallery | None:
@@ -90,17 +92,19 @@ def comparison_gallery(comparison: Comparison) -> Gallery | None:
             first, second = sorted((place[pair.model_a], place[pair.model_b]))
             pairs[first, second] = pair.similarities
     mean = np.mean([pair.similarities for pair in comparison.pairs if pair.similarities is not None], axis=0)
-    rows = chosen_rows(mean, limit=_limit([run.image_shape for run in runs]))
+    observed = (OBSERVATION, TRUTH) if words.reconstructions(comparison) else ()
+    shapes = [run.image_shape for run in runs]
+    rows = chosen_rows(mean, limit=_limit([*shapes, *[shapes[0]] * len(observed)]))
     indices = [comparison.noise_indices[row] for row in rows]
-    images = [comparison.images(label, indices) for label in labels]
+    images = [comparison.images(label, indices) for label in (*labels, *observed)]
     values = {key: array[rows] for key, array in pairs.items()}
     note = _note(len(rows), comparison.num_samples, images[0], "the mean over all pairs of models")
-    alts = [[f"{label}, noise {index}" for index in indices] for label in labels]
+    alts = [[f"{label}, noise {index}" for index in indices] for label in (*labels, *observed)]
     threshold = float(comparison.settings["threshold"])
-    title = "The same noises through every model"
     return assemble(
-        labels, indices, images, values, alts, threshold, note, title=title, sortable=len(comparison.models)
-    )
+        [*labels, *observed], indices, images, values, alts, threshold, note,
+        title="The same noises through every model", sortable=len(comparison.models), references=len(labels),
+    )  # fmt: skip
 
 
 def generalization_gallery(result: Generalization) -> Gallery | None:
@@ -144,6 +148,7 @@ def assemble(
     *,
     title: str,
     sortable: int,
+    references: int | None = None,
 ) -> Gallery:
     """The gallery of already chosen noises.
 
@@ -157,6 +162,7 @@ def assemble(
         note: what the reader is told about the choice.
         title: of the section.
         sortable: how many of the rows count when columns are sorted; the baselines after them do not.
+        references: how many of the rows have similarities to others; all by default. What was observed has none.
     """
     columns = min(SHEET_COLUMNS, len(indices))
     sheet_rows = -(-len(indices) // columns)
@@ -182,7 +188,8 @@ def assemble(
         note=note,
         data={"noises": list(indices), "pairs": numbers, "sortable": sortable, "threshold": threshold,
               "width": BLOCK_WIDTH},
-        choose_reference=len(rows) > 2,
+        choose_reference=(len(rows) if references is None else references) > 2,
+        references=len(rows) if references is None else references,
     )  # fmt: skip
 
 

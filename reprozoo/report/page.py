@@ -11,7 +11,7 @@ from reprozoo import __version__
 from reprozoo.report import charts, provenance, words
 from reprozoo.report.gallery import Gallery, comparison_gallery, generalization_gallery
 from reprozoo.report.plain import Rows
-from reprozoo.results import Comparison, Generalization, PairScores, Proportion
+from reprozoo.results import Comparison, ConditionScores, Generalization, PairScores, Proportion
 
 PAIRS_OPEN = 6  # pairs whose figures are shown at once; the others are folded away
 MATRIX_OF_TWO = 2
@@ -30,6 +30,7 @@ class PairRow:
     gaussians: list[tuple[str, Proportion]]
     mae: Proportion
     median: float
+    conditions: list[ConditionScores]
     histogram: Markup
     curve: Markup
 
@@ -75,6 +76,8 @@ class ComparisonPage(Page):
     pairs: Sequence[PairRow] = ()
     matrices: Sequence[Matrix] = ()
     pairs_open: int = PAIRS_OPEN
+    problem: str = ""
+    reconstructions: Sequence[tuple[str, str, str]] = ()
 
     @property
     def has_floors(self) -> bool:
@@ -104,13 +107,18 @@ def comparison_page(comparison: Comparison) -> ComparisonPage:
         verdicts=words.verdicts(comparison),
         warnings=comparison.warnings,
         gallery=comparison_gallery(comparison),
-        glossary=words.GLOSSARY,
+        glossary=words.glossary(comparison),
         command=provenance.command_of(comparison),
         details=provenance.sections(comparison),
         models=labels,
         score_note=f"{names['rp']} and {names['mae']}. {words.descriptor_note(comparison)}",
         pairs=[_pair_row(comparison, pair) for pair in comparison.pairs],
         matrices=_matrices(comparison),
+        problem=words.problem(comparison),
+        reconstructions=[
+            (label, words.spread(found.psnr), words.spread(found.misfit))
+            for label, found in words.reconstructions(comparison)
+        ],
     )
 
 
@@ -170,6 +178,7 @@ def _pair_row(comparison: Comparison, pair: PairScores) -> PairRow:
         gaussians=gaussians,
         mae=pair.mae,
         median=pair.similarity.quantiles["0.5"],
+        conditions=words.lowest_conditions(pair, len(pair.by_condition)),
         histogram=charts.histogram(
             pair.similarity, shuffled.similarity if shuffled else None, threshold=threshold, label=label
         ),

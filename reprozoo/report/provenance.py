@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reprozoo.report.plain import Rows, rows_of
+from reprozoo.report.words import spread
 from reprozoo.results import Comparison, Generalization, ModelRun
 
 OPTION_FLAGS = {
@@ -22,6 +23,10 @@ OPTION_FLAGS = {
     "dtype": "--dtype",
     "batch_size": "--batch-size",
     "noise_floor": "--noise-floor",
+    "inverse": "--inverse",
+    "observation": "--observation",
+    "observation_noise": "--observation-noise",
+    "solver": "--solver",
 }
 SCORE_OPTIONS = ("descriptor", "threshold", "mae_threshold")
 CARD_ROWS = (
@@ -51,6 +56,7 @@ def command_of(result: Comparison | Generalization) -> str:
         value = settings.get(name)
         if value is not None and not (verb == "score" and name not in SCORE_OPTIONS):
             words += [flag, f"{value:g}" if isinstance(value, float) else str(value)]
+    words += ["--mirror"] if settings.get("mirror") else []
     words += _condition_words(result.conditions)
     return shlex.join([*words, *_baseline_words(result)])
 
@@ -60,7 +66,8 @@ def _condition_words(conditions: Mapping[str, Any]) -> list[str]:
         return ["--class", "random"]
     turns = conditions.get("in_turn", ())
     labels = [str(condition["class_label"]) for condition in turns if "class_label" in condition]
-    return ["--class", ",".join(labels)] if labels else []
+    prompts = [word for condition in turns if "prompt" in condition for word in ("--prompt", condition["prompt"])]
+    return [*(["--class", ",".join(labels)] if labels else []), *prompts]
 
 
 def _baseline_words(result: Comparison | Generalization) -> list[str]:
@@ -70,7 +77,7 @@ def _baseline_words(result: Comparison | Generalization) -> list[str]:
     if not result.baselines:
         return ["--no-baseline"]
     families = {baseline.run.description.get("card", {}).get("family") for baseline in result.baselines}
-    if families == {"theory-gaussian"}:
+    if families == {"theory-gaussian"} and not any("+" in baseline.run.spec for baseline in result.baselines):
         return []
     return [word for baseline in result.baselines for word in ("--baseline", baseline.run.spec)]
 
@@ -88,7 +95,7 @@ def sections(result: Comparison | Generalization) -> list[tuple[str, Rows]]:
         ("Descriptor", result.descriptor),
         ("Data set", result.dataset if isinstance(result, Generalization) else {}),
         ("Environment", result.environment | {"seconds": round(result.elapsed_s, 1)}),
-        ("Plugins", {p["name"]: f"{p.get('distribution')} {p.get('version')}" for p in result.plugins}),
+        ("Plugins", {plugin["name"]: _origin(plugin) for plugin in result.plugins}),
     ]
     tests = _tests(result) if isinstance(result, Comparison) else []
     return [
@@ -96,6 +103,11 @@ def sections(result: Comparison | Generalization) -> list[tuple[str, Rows]]:
         *([("Do pairs differ? McNemar's exact test", tests)] if tests else []),
         *((title, rows_of(values)) for title, values in sections if values),
     ]
+
+
+def _origin(plugin: Mapping[str, Any]) -> str:
+    gave = ", ".join(plugin.get("gave", ()))
+    return f"{plugin.get('distribution')} {plugin.get('version')}" + (f": {gave}" if gave else "")
 
 
 def _tests(comparison: Comparison) -> Rows:
@@ -121,6 +133,8 @@ def model_rows(run: ModelRun) -> Rows:
         "images sha256": run.images_sha256,
         "store key": run.images_key,
     }  # fmt: skip
+    if (found := run.reconstruction) is not None:
+        made["reconstruction"] = f"{spread(found.psnr)} dB to the truth, misfit {spread(found.misfit)}/255"
     if (floor := run.noise_floor) is not None:
         made["noise floor"] = (
             f"RP {floor.rp.value:.3f} at batch sizes {floor.batch_size} and {floor.other_batch_size}: "

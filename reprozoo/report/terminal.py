@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 PAIRS_SHOWN = 15
+CONDITIONS_SHOWN = 12
 LONG_NAME = 30
 
 
@@ -29,6 +30,10 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         console.print(_pair_table(comparison))
         if (left_out := len(comparison.pairs) - PAIRS_SHOWN) > 0:
             console.print(Text(f"and {left_out} pairs with higher scores: see pairs.csv and the report", style="dim"))
+    if words.reconstructions(comparison):
+        console.print("", _reconstructions(comparison))
+    for pair in comparison.pairs if len(comparison.pairs) == 1 else ():
+        _print_conditions(pair, console)
     console.print()
     for sentence in [*words.verdicts(comparison), words.descriptor_note(comparison)]:
         if sentence:
@@ -68,9 +73,31 @@ def _one_pair(comparison: Comparison, pair: PairScores) -> Table:
     return table
 
 
+def _print_conditions(pair: PairScores, console: Console) -> None:
+    if not pair.by_condition:
+        return
+    table = _table("condition", "noises", "RP", "95 % interval", "MAE", "median")
+    for scores in words.lowest_conditions(pair, CONDITIONS_SHOWN):
+        median = f"{scores.median_similarity:.3f}"
+        table.add_row(
+            Text(scores.name), f"{scores.rp.count:,}", *_score(scores.rp, "bold"), f"{scores.mae.value:.3f}", median
+        )
+    console.print("", table)
+    if (left_out := len(pair.by_condition) - CONDITIONS_SHOWN) > 0:
+        console.print(Text(f"and {left_out} conditions with higher scores: see the report", style="dim"))
+
+
 def _pair_name(name: str, style: str = "") -> Text:
     """In two lines where it is long."""
     return Text(name if len(name) <= LONG_NAME else name.replace(" × ", " ×\n"), style=style)
+
+
+def _reconstructions(comparison: Comparison) -> Table:
+    """How well each model found the observed images again."""
+    table = _table(words.problem(comparison), "PSNR, dB", "misfit, of 255")
+    for label, found in words.reconstructions(comparison):
+        table.add_row(Text(label), words.spread(found.psnr), words.spread(found.misfit))
+    return table
 
 
 def _matrix(comparison: Comparison) -> Table:
@@ -105,7 +132,7 @@ def _pair_table(comparison: Comparison) -> Table:
 
 def _table(first: str, *columns: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column(first, overflow="fold")
+    table.add_column(Text(first), overflow="fold")
     for column in columns:
         table.add_column(Text(column), justify="right")  # a score's name holds brackets, which are no markup here
     return table

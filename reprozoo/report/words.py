@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from statistics import median
 
-from reprozoo.results import Comparison, Generalization, PairScores, Proportion
+from reprozoo.results import (
+    Comparison,
+    ConditionScores,
+    Distribution,
+    Generalization,
+    PairScores,
+    Proportion,
+    Reconstruction,
+)
 
 GLOSSARY = {
     "RP score": "Share of noises from which two models make the same image: images whose similarity, by the descriptor "
@@ -13,11 +21,17 @@ GLOSSARY = {
     "95 % interval": "Where the score would lie for infinitely many noises (Wilson). More noises make it narrower.",
     "MAE score": "Share of noises whose two images differ by less than the threshold on average over all pixels and "
     "channels, in units of 1/255. It needs no descriptor.",
-    "Shuffled": "The same images, paired across different noises. What the score is when the noise says nothing: a "
-    "score near it means no reproducibility, whatever its value.",
+    "Shuffled": "The same images, paired across different noises of the same class or prompt. What the score is when "
+    "the noise says nothing: a score near it means no reproducibility, whatever its value.",
     "Noise floor": "A model against itself, computed at another batch size. No pair can be expected to score above it.",
     "Against Gaussian": "Each model against the exact solution for Gaussian data with the training set's mean and "
     "covariance. Two poorly trained models can agree because both still compute that solution.",
+}
+INVERSE_GLOSSARY = {
+    "PSNR": "Likeness of a model's image to the truth, in dB: 10 log10 of 255² over the mean squared difference. "
+    "What was hidden is not known, so that an image may be right and yet differ.",
+    "Misfit": "Root mean square of what differs between the measurement that was given and the same measurement of the "
+    "model's image, in units of 1/255. 0: the image explains all that was seen; rounding alone makes up to 0.3.",
 }
 GENERALIZE_GLOSSARY = {
     "GL score": "Share of images that are not near-copies of a training image: whose nearest training image, by the "
@@ -38,11 +52,46 @@ def percent(share: float) -> str:
     return f"{text} %"
 
 
+def spread(values: Distribution) -> str:
+    """The median and the middle 90 %: "19.1 (17.8 – 20.4)"."""
+    median, low, high = (values.quantiles[level] for level in ("0.5", "0.05", "0.95"))
+    return f"{median:.1f} ({low:.1f} – {high:.1f})"
+
+
+def problem(comparison: Comparison) -> str:
+    """The inverse problem of a comparison in a few words; empty where there is none."""
+    settings = comparison.settings
+    if settings.get("inverse") is None:
+        return ""
+    noise = settings.get("observation_noise")
+    return (
+        f"{settings['inverse']} of {settings['observation']}"
+        + (f", noise {noise:g}" if noise else "")
+        + (f", by {settings['solver']}")
+    )
+
+
+def reconstructions(comparison: Comparison) -> list[tuple[str, Reconstruction]]:
+    """(model, how well it found the images again) of models and baselines; empty where nothing was observed."""
+    runs = [*comparison.models, *(baseline.run for baseline in comparison.baselines)]
+    return [(run.label, run.reconstruction) for run in runs if run.reconstruction is not None]
+
+
+def glossary(comparison: Comparison) -> dict[str, str]:
+    """The words that a comparison's page uses."""
+    return GLOSSARY | (INVERSE_GLOSSARY if reconstructions(comparison) else {})
+
+
 def verdicts(comparison: Comparison) -> list[str]:
     """A few sentences that say what the scores mean; the first is the headline."""
     if len(comparison.pairs) == 1:
         return _one_pair(comparison, comparison.pairs[0])
     return _many_pairs(comparison)
+
+
+def lowest_conditions(pair: PairScores, most: int) -> list[ConditionScores]:
+    """The conditions on which two models agree least, lowest first."""
+    return sorted(pair.by_condition, key=lambda scores: (scores.rp.value, scores.median_similarity))[:most]
 
 
 def gaussian_scores(comparison: Comparison, pair: PairScores) -> list[tuple[str, Proportion]]:

@@ -10,7 +10,10 @@ Pixel differences are in units of 1/255, whatever the image.
 from reprozoo.results.comparison import Comparison, with_arrays
 from reprozoo.results.generalization import Generalization, Neighbour
 from reprozoo.results.records import (
+    OBSERVATION,
+    TRUTH,
     Baseline,
+    ConditionScores,
     Curve,
     Distribution,
     ImageLoader,
@@ -19,15 +22,19 @@ from reprozoo.results.records import (
     PairedTest,
     PairScores,
     Proportion,
+    Reconstruction,
     ShuffledScores,
     Values,
 )
 from reprozoo.results.serial import SCHEMA_VERSION
 
 __all__ = [
+    "OBSERVATION",
     "SCHEMA_VERSION",
+    "TRUTH",
     "Baseline",
     "Comparison",
+    "ConditionScores",
     "Curve",
     "Distribution",
     "Generalization",
@@ -38,6 +45,7 @@ __all__ = [
     "PairScores",
     "PairedTest",
     "Proportion",
+    "Reconstruction",
     "ShuffledScores",
     "Values",
     "with_arrays",

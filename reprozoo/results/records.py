@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 Values = NDArray[np.float32]
 ImageLoader = Callable[[str, Sequence[int]], NDArray[np.uint8]]
 
+OBSERVATION, TRUTH = "observation", "truth"  # images of inverse problems, beside those of the models
+
 
 @dataclass(frozen=True)
 class Proportion:
@@ -74,6 +76,22 @@ class ShuffledScores:
 
 
 @dataclass(frozen=True)
+class ConditionScores:
+    """Two models on the noises of one condition.
+
+    Attributes:
+        name: of the condition: a prompt's id, or "class 3".
+        rp, mae: as in ``PairScores``.
+        median_similarity: of the two images of each noise.
+    """
+
+    name: str
+    rp: Proportion
+    mae: Proportion
+    median_similarity: float
+
+
+@dataclass(frozen=True)
 class PairScores:
     """Two models on the same noises.
 
@@ -87,6 +105,7 @@ class PairScores:
         shuffled: the baseline on mismatched noise; None for a single noise.
         near_threshold: noises whose similarity is so close to the threshold that rounding may decide.
         identical: noises whose two images are equal bit by bit.
+        by_condition: the same scores of each condition; empty where there is one, or too many to read.
         similarities, mean_absolute_errors: per noise, in the order of ``Comparison.indices``; None when read from JSON
             alone.
     """
@@ -101,6 +120,7 @@ class PairScores:
     shuffled: ShuffledScores | None
     near_threshold: int
     identical: int
+    by_condition: list[ConditionScores] = field(default_factory=list)
     similarities: Values | None = field(default=None, compare=False, repr=False)
     mean_absolute_errors: Values | None = field(default=None, compare=False, repr=False)
 
@@ -128,6 +148,19 @@ class NoiseFloor:
 
 
 @dataclass(frozen=True)
+class Reconstruction:
+    """How well a model found observed images again; a value for each noise.
+
+    Attributes:
+        psnr: peak signal-to-noise ratio to the truth, in dB; 100 for equal images.
+        misfit: root mean square of what differs between the measurement and that of the model's image, in 1/255.
+    """
+
+    psnr: Distribution
+    misfit: Distribution
+
+
+@dataclass(frozen=True)
 class ModelRun:
     """One model of a run: what it is, and what was done to get its images.
 
@@ -142,6 +175,7 @@ class ModelRun:
         sampling_s: seconds spent making images.
         batch_size: as asked for; ``smallest_batch_size`` is smaller where memory ran out.
         noise_floor: None where it was not asked for or cannot be had.
+        reconstruction: None where nothing was observed.
     """
 
     label: str
@@ -157,6 +191,7 @@ class ModelRun:
     batch_size: int = 0
     smallest_batch_size: int = 0
     noise_floor: NoiseFloor | None = None
+    reconstruction: Reconstruction | None = None
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from typing import Any
 
 from reprozoo.errors import UsageError, did_you_mean
 from reprozoo.kernels import Kernel
-from reprozoo.samplers.base import SPACING_OPTIONS, SPACINGS, FixedStepSampler, Sampler, SamplerOption
+from reprozoo.samplers.base import SPACING_OPTIONS, SPACINGS, FixedStepSampler, Sampler, SamplerOption, evaluate
 from reprozoo.samplers.ddim import DDIM, ddim
-from reprozoo.samplers.dpm_solver import DPMSolver, dpm_solver_singlestep
+from reprozoo.samplers.dpm_solver import DPMSolver, dpm_solver_singlestep, dpm_solver_step, levels_of_steps
 from reprozoo.samplers.dpm_solver_pp import DPMSolverPP, dpm_solver_pp_multistep
 from reprozoo.samplers.euler import Euler, euler
 from reprozoo.samplers.heun import Heun, heun
@@ -41,9 +41,12 @@ __all__ = [
     "ddim",
     "dpm_solver_pp_multistep",
     "dpm_solver_singlestep",
+    "dpm_solver_step",
     "euler",
+    "evaluate",
     "heun",
     "karras_sigmas",
+    "levels_of_steps",
     "logsnr_sigmas",
     "make_sampler",
     "rk45",

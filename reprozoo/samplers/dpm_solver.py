@@ -13,7 +13,7 @@ cancels from every formula and ``sigma_t * expm1(h)`` is the difference of two s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
@@ -61,37 +61,61 @@ def dpm_solver_singlestep(
         UsageError: ``sigmas`` and ``orders`` do not fit each other.
     """
     levels = torch.as_tensor(sigmas).tolist()
-    steps = _STEPS[estimate]
-    if len(levels) != sum(orders) + 1 or not set(orders) <= steps.keys():
+    if len(levels) != sum(orders) + 1 or not set(orders) <= _STEPS[estimate].keys():
         raise UsageError(
             f"expected steps of order 1, 2 or 3 and {sum(orders) + 1} sigmas for the orders {list(orders)}, "
             f"got {len(levels)} sigmas"
         )
+    for step_levels in levels_of_steps(levels, orders):
+        x0 = evaluate(denoiser, x, step_levels[0])
+        x = dpm_solver_step(denoiser, x, x0, step_levels, estimate=estimate)
+    return x
+
+
+def levels_of_steps(levels: Sequence[float], orders: Sequence[int]) -> Iterator[Sequence[float]]:
+    """The levels of each step: of order k, k + 1 of them, the last of one being the first of the next."""
     first = 0
     for order in orders:
-        x = steps[order](denoiser, x, *levels[first : first + order + 1])
+        yield levels[first : first + order + 1]
         first += order
-    return x
+
+
+def dpm_solver_step(
+    denoiser: Denoiser, x: Tensor, x0: Tensor, levels: Sequence[float], *, estimate: str = "noise"
+) -> Tensor:
+    """One step, of order ``len(levels) - 1``.
+
+    Args:
+        denoiser: called ``order - 1`` times.
+        x: (batch, ...) float64 state at ``levels[0]``.
+        x0: the denoiser's estimate there; a caller that steers the steps has its gradient from the same evaluation.
+        levels: decreasing, positive.
+        estimate: as in ``dpm_solver_singlestep``.
+
+    Returns:
+        The state at ``levels[-1]``.
+    """
+    return _STEPS[estimate][len(levels) - 1](denoiser, x, x0, *levels)
 
 
 def _eps(denoiser: Denoiser, x: Tensor, sigma: float) -> Tensor:
     return (x - evaluate(denoiser, x, sigma)) / sigma
 
 
-def _first(denoiser: Denoiser, x: Tensor, s: float, t: float) -> Tensor:
-    return x + (t - s) * _eps(denoiser, x, s)
+def _first(denoiser: Denoiser, x: Tensor, x0: Tensor, s: float, t: float) -> Tensor:
+    return x + (t - s) * ((x - x0) / s)
 
 
-def _second(denoiser: Denoiser, x: Tensor, s: float, s1: float, t: float) -> Tensor:
+def _second(denoiser: Denoiser, x: Tensor, x0: Tensor, s: float, s1: float, t: float) -> Tensor:
     r1 = math.log(s / s1) / math.log(s / t)
-    eps = _eps(denoiser, x, s)
+    eps = (x - x0) / s
     eps1 = _eps(denoiser, x + (s1 - s) * eps, s1)
     return x + (t - s) * eps + (0.5 / r1) * (t - s) * (eps1 - eps)
 
 
-def _third(denoiser: Denoiser, x: Tensor, s: float, s1: float, s2: float, t: float) -> Tensor:
+def _third(denoiser: Denoiser, x: Tensor, x0: Tensor, s: float, s1: float, s2: float, t: float) -> Tensor:
     h, h1, h2 = (math.log(s / level) for level in (t, s1, s2))
-    eps = _eps(denoiser, x, s)
+    eps = (x - x0) / s
     eps1 = _eps(denoiser, x + (s1 - s) * eps, s1)
     inner = (s - s2) / h2 - s2  # sigma_s2 * (expm1(h2) / h2 - 1)
     eps2 = _eps(denoiser, x + (s2 - s) * eps - (h2 / h1) * inner * (eps1 - eps), s2)
@@ -99,17 +123,15 @@ def _third(denoiser: Denoiser, x: Tensor, s: float, s1: float, s2: float, t: flo
     return x + (t - s) * eps - (h / h2) * outer * (eps2 - eps)
 
 
-def _second_of_image(denoiser: Denoiser, x: Tensor, s: float, s1: float, t: float) -> Tensor:
+def _second_of_image(denoiser: Denoiser, x: Tensor, x0: Tensor, s: float, s1: float, t: float) -> Tensor:
     r1 = math.log(s / s1) / math.log(s / t)
     phi1 = t / s - 1  # expm1(-h)
-    x0 = evaluate(denoiser, x, s)
     x01 = evaluate(denoiser, (s1 / s) * x + (1 - s1 / s) * x0, s1)
     return (t / s) * x - phi1 * x0 - (0.5 / r1) * phi1 * (x01 - x0)
 
 
-def _third_of_image(denoiser: Denoiser, x: Tensor, s: float, s1: float, s2: float, t: float) -> Tensor:
+def _third_of_image(denoiser: Denoiser, x: Tensor, x0: Tensor, s: float, s1: float, s2: float, t: float) -> Tensor:
     h, h1, h2 = (math.log(s / level) for level in (t, s1, s2))
-    x0 = evaluate(denoiser, x, s)
     x01 = evaluate(denoiser, (s1 / s) * x + (1 - s1 / s) * x0, s1)
     inner = (s2 / s - 1) / h2 + 1  # expm1(-h2) / h2 + 1
     x02 = evaluate(denoiser, (s2 / s) * x + (1 - s2 / s) * x0 + (h2 / h1) * inner * (x01 - x0), s2)

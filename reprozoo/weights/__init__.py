@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from reprozoo.weights.cache import Progress, content_digest, sha256_of
     from reprozoo.weights.checkpoint import Checkpoint
-    from reprozoo.weights.fetching import FetchedFile, fetch, status
+    from reprozoo.weights.fetching import FetchedFile, fetch, fetch_all, status
     from reprozoo.weights.folders import DiffusersFolder, read_folder
     from reprozoo.weights.formats import read_checkpoint, read_tensors, recognise
+    from reprozoo.weights.hub import repository_files
     from reprozoo.weights.importing import forget, import_file, importable
     from reprozoo.weights.planning import PlannedFile, check_room, plan, size_of
 
@@ -30,6 +31,7 @@ _LAZY = {
     "check_room": "planning",
     "content_digest": "cache",
     "fetch": "fetching",
+    "fetch_all": "fetching",
     "forget": "importing",
     "import_file": "importing",
     "importable": "importing",
@@ -38,6 +40,7 @@ _LAZY = {
     "read_folder": "folders",
     "read_tensors": "formats",
     "recognise": "formats",
+    "repository_files": "hub",
     "sha256_of": "cache",
     "size_of": "planning",
     "status": "fetching",
@@ -52,6 +55,7 @@ __all__ = [
     "check_room",
     "content_digest",
     "fetch",
+    "fetch_all",
     "forget",
     "import_file",
     "importable",
@@ -60,6 +64,7 @@ __all__ = [
     "read_folder",
     "read_tensors",
     "recognise",
+    "repository_files",
     "sha256_of",
     "size_of",
     "status",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from reprozoo.cards import (
@@ -10,8 +10,10 @@ from reprozoo.cards import (
     BundledSource,
     HubSource,
     ManualSource,
+    ModelCard,
     NpmSource,
     PypiSource,
+    UntrainedSource,
     UrlSource,
     WeightsSource,
 )
@@ -67,6 +69,11 @@ def fetch(
             f"this file has to be fetched by a person: {source.page}\n{source.instructions}\n"
             "then: reprozoo import ID FILE"
         )
+    if isinstance(source, UntrainedSource):
+        raise UnavailableError(
+            f"nobody has trained it yet: `reprozoo train {source.recipe}` makes its weights, then `reprozoo import "
+            f"{source.recipe} train/{source.recipe}/weights.safetensors` brings them"
+        )
     if offline:
         raise UnavailableError(f"{source.describe()} is not on this machine, and --offline forbids to fetch it")
     with cache.lock(source) as partial:
@@ -77,8 +84,25 @@ def fetch(
     return FetchedFile(path, digest, source.kind)
 
 
+def fetch_all(card: ModelCard, *, offline: bool = False) -> tuple[ModelCard, dict[str, Path], dict[str, str]]:
+    """All weights of a card: the card, its branches of the Hub replaced by commits; files and digests by name.
+
+    Raises:
+        UnavailableError, IntegrityError, PartialError: as ``fetch``.
+    """
+    files, digests = {}, {}
+    sources: list[WeightsSource] = []
+    for source in card.weights:
+        fetched = fetch(source, card_dir=card.home, offline=offline)
+        files[source.name], digests[source.name] = fetched.path, fetched.sha256
+        if isinstance(source, HubSource) and fetched.revision:
+            source = replace(source, revision=fetched.revision)
+        sources.append(source)
+    return replace(card, weights=tuple(sources)), files, digests
+
+
 def status(source: WeightsSource) -> str:
-    """What a list of models shows: bundled, cached, downloadable, gated or manual; quick, nothing is verified."""
+    """What a list of models shows: bundled, cached, downloadable, gated, manual or untrained; nothing is verified."""
     if isinstance(source, BundledSource):
         return "bundled"
     if isinstance(source, HubSource):
@@ -88,6 +112,8 @@ def status(source: WeightsSource) -> str:
     cache = FileCache()
     if cache.holds(cache.expected(source, stated_sha256(source)), cached_name(source)):
         return "cached"
+    if isinstance(source, UntrainedSource):
+        return "untrained"
     return "manual" if isinstance(source, ManualSource) else "downloadable"
 
 

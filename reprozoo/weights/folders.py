@@ -18,6 +18,8 @@ from reprozoo.weights.checkpoint import check_file_size, check_tensors
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from reprozoo.weights.formats import Convert
+
 INDEX = "model_index.json"
 CONFIGS = ("config.json", "scheduler_config.json", "preprocessor_config.json", "tokenizer_config.json")
 STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")  # of diffusers, of transformers, of old transformers
@@ -44,17 +46,18 @@ class DiffusersFolder:
     def config(self, component: str = "") -> dict[str, Any]:
         """The component's configuration, without what diffusers and transformers note about themselves."""
         folder = self._folder(component)
-        for name in CONFIGS:
+        for name in ("scheduler_config.json",) if component == "scheduler" else CONFIGS:
             if (folder / name).is_file():
                 return {key: value for key, value in _json(folder / name).items() if not key.startswith("_")}
         raise UnavailableError(f"{folder} has none of {', '.join(CONFIGS)}; the folder is not complete")
 
-    def tensors(self, component: str = "", *, variant: str = "") -> dict[str, Tensor]:
+    def tensors(self, component: str = "", *, variant: str = "", convert: Convert | None = None) -> dict[str, Tensor]:
         """The component's state dict.
 
         Args:
             component: its name.
             variant: e.g. "fp16"; only files of this variant are looked at.
+            convert: (name, tensor) -> tensor, applied to each as it is read.
 
         Raises:
             UnavailableError: no file of weights of this variant is there.
@@ -63,16 +66,32 @@ class DiffusersFolder:
         from reprozoo.weights.formats import read_plain
 
         tensors: dict[str, Tensor] = {}
-        for file in self._weights(self._folder(component), f".{variant}" if variant else ""):
-            tensors |= read_plain(file)
+        for file in self.weights_of(component, variant=variant):
+            tensors |= read_plain(file, convert=convert)
         check_tensors(self.path, tensors)
         return tensors
+
+    def weights_of(self, component: str = "", *, variant: str = "") -> list[Path]:
+        """The files of the component's weights in one variant, as ``tensors`` reads them.
+
+        Raises:
+            UnavailableError: there are none, or a part is missing.
+        """
+        return self._weights(self._folder(component), f".{variant}" if variant else "")
+
+    def has_weights(self, component: str = "", variant: str = "") -> bool:
+        """Whether the component has weights of a variant."""
+        try:
+            return bool(self.weights_of(component, variant=variant))
+        except UnavailableError:
+            return False
 
     def _folder(self, component: str) -> Path:
         if component not in self.components:
             known = ", ".join(name or "(the folder itself)" for name in self.components)
             raise UsageError(f"{self.path} has no component {component!r}; it has: {known}")
-        return self.path / component
+        own = self.path / component
+        return own if own.is_dir() else self.path  # a pipeline of a single model has everything at its root
 
     def _weights(self, folder: Path, variant: str) -> list[Path]:
         for suffix in SUFFIXES:

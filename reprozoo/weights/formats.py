@@ -6,7 +6,8 @@ A card names the format, with the part after a colon where a file has several: `
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from reprozoo.weights.inert import PickleProblem
 if TYPE_CHECKING:
     from torch import Tensor
 
+Convert = Callable[[str, "Tensor"], "Tensor"]
 ZIP_MAGIC = b"PK\x03\x04"
 PICKLE_MAGIC = b"\x80"
 PICKLE_PROTOCOLS = b"\x02\x03\x04\x05"
@@ -98,10 +100,23 @@ def read_tensors(
     return dict(read_checkpoint(path, format=format, parameter_names=parameter_names).tensors)
 
 
-def read_plain(path: Path) -> dict[str, Tensor]:
-    """The state dict of a safetensors or torch file, as it is."""
+def read_plain(path: Path, *, convert: Convert | None = None) -> dict[str, Tensor]:
+    """The state dict of a safetensors or torch file, as it is or with every tensor converted.
+
+    Args:
+        convert: (name, tensor) -> tensor; safetensors are converted one by one, so that the file is never in memory
+            whole beside what is made of it.
+    """
     check_file_size(path)
-    return dict(_read("safetensors" if path.suffix == ".safetensors" else "torch", path, "").tensors)
+    if path.suffix != ".safetensors":
+        tensors = dict(_read("torch", path, "").tensors)
+        return {name: convert(name, tensor) for name, tensor in tensors.items()} if convert else tensors
+    if convert is None:
+        return dict(_read("safetensors", path, "").tensors)
+    from safetensors import safe_open
+
+    with _damage_named(path), safe_open(path, framework="pt") as file:
+        return {name: convert(name, file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118  # not a mapping
 
 
 def _read(name: str, path: Path, part: str) -> Checkpoint:
@@ -116,13 +131,20 @@ def _read(name: str, path: Path, part: str) -> Checkpoint:
 
 
 def _safetensors(path: Path, part: str) -> Checkpoint:
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     if part:
         raise UsageError(f"{path}: a safetensors file has no parts, so no {part!r}")
-    try:
+    with _damage_named(path):
         return Checkpoint(load_file(path))
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    from safetensors import SafetensorError
+
+    try:
+        yield
     except (SafetensorError, ValueError, KeyError) as error:
         raise IntegrityError(f"{path} is a damaged safetensors file: {error}") from error
 

@@ -76,8 +76,12 @@ class HubRecord:
         found = self.known.get("commits", {}).get(commit)
         return found if isinstance(found, dict) else {}
 
+    def listed(self, commit: str) -> frozenset[str]:
+        """Names of all files at a commit, where the Hub was asked for them."""
+        return frozenset(self.known.get("listings", {}).get(commit, ()))
+
     def update(self, **news: Any) -> None:
-        """Remember; ``resolved`` and ``commits`` are joined with what is known."""
+        """Remember; ``resolved``, ``listings`` and ``commits`` are joined with what is known."""
         self.known = read_json(self.path)
         for key, value in news.items():
             if isinstance(value, dict):
@@ -146,9 +150,29 @@ def list_repository(source: HubSource) -> Listing:
             f"{source.repo} on the Hugging Face Hub has no {', '.join(absent)} at commit {listing.commit}; the card "
             "that names it needs another revision"
         )
-    if not COMMIT.fullmatch(source.revision):
-        record.update(resolved={source.revision: listing.commit})
+    resolved = {} if COMMIT.fullmatch(source.revision) else {source.revision: listing.commit}
+    record.update(resolved=resolved, listings={listing.commit: sorted(listing.files)})
     return listing
+
+
+def repository_files(repo: str, revision: str | None, *, offline: bool) -> tuple[str, frozenset[str]]:
+    """The commit that a revision (main) means, and the names of all files there; the Hub is asked once for a commit.
+
+    Raises:
+        UnavailableError: they are not known here, and the Hub may not be asked or does not have them.
+    """
+    record = HubRecord(repo)
+    commit = record.commit(revision or UNKNOWN)
+    if commit and (names := record.listed(commit)):
+        return commit, names
+    if offline or hub_is_offline():
+        forbids = "--offline" if offline else "HF_HUB_OFFLINE"
+        raise UnavailableError(
+            f"what is in {repo} on the Hugging Face Hub is not known on this machine, and {forbids} forbids to ask"
+        )
+    with _noting_gates(repo):
+        listing = list_repository(HubSource(repo=repo, revision=revision or UNKNOWN, files=(), sha256={}))
+    return listing.commit, frozenset(listing.files)
 
 
 def missing_bytes(source: HubSource, listing: Listing) -> int:

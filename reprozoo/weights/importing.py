@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from reprozoo.cards import BundledSource, HubSource, ManualSource, ModelCard, WeightsSource
+from reprozoo.cards import BundledSource, HubSource, ManualSource, ModelCard, UntrainedSource, WeightsSource
 from reprozoo.errors import IntegrityError, UsageError
 from reprozoo.weights.cache import FileCache, require_room, sha256_of
 from reprozoo.weights.fetching import FetchedFile, cached_name, stated_sha256
@@ -37,6 +37,8 @@ def importable(card: ModelCard, name: str | None = None) -> WeightsSource:
 def import_file(source: WeightsSource, path: Path) -> FetchedFile:
     """Copy ``path`` into the cache as the file of ``source``; the first digest of all is recorded and held to.
 
+    Where the source says that nobody has trained it, the latest file is the model: a longer training replaces it.
+
     Raises:
         UsageError: the file cannot be read.
         IntegrityError: it has another digest than the card says, or than the first time.
@@ -49,6 +51,8 @@ def import_file(source: WeightsSource, path: Path) -> FetchedFile:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     cache = FileCache()
     expected, name = cache.expected(source, stated_sha256(source)), cached_name(source)
+    if isinstance(source, UntrainedSource):
+        expected = None
     if expected is not None and digest != expected:
         raise IntegrityError(
             f"{path} has sha256 {digest}, expected {expected}, which the card says or which was seen first: it is "

@@ -21,7 +21,7 @@ class PlannedFile:
     Attributes:
         name: as its source calls it.
         bytes: its size; None where nobody knows before it was fetched.
-        status: "bundled", "cached", "downloadable", "gated" or "manual".
+        status: "bundled", "cached", "downloadable", "gated", "manual" or "untrained".
     """
 
     name: str

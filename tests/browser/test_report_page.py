@@ -42,6 +42,7 @@ def results() -> dict[str, Any]:
         "three": made.comparison(
             {"tiny-edm": images, "tiny-uvit": near, HOSTILE: far}, baseline=far, warnings=[HOSTILE]
         ),
+        "observed": made.observed(made.comparison({"tiny-edm": images, "tiny-uvit": near}, baseline=far)),
         "generalize": made.generalization(images[:8], images),
     }
 
@@ -72,7 +73,7 @@ def choose(browser: Browser, control: str, value: str) -> None:
     )
 
 
-@pytest.mark.parametrize("opened", ["two", "three", "generalize"], indirect=True)
+@pytest.mark.parametrize("opened", ["two", "three", "observed", "generalize"], indirect=True)
 def test_opens_without_errors_and_without_a_network(opened: Browser, pages: dict[str, Path]) -> None:
     assert opened.console == []
     elsewhere = [url for url in opened.requests if not url.startswith(("file:", "data:"))]
@@ -120,6 +121,20 @@ def test_similarity_to_another_model(opened: Browser, results: dict[str, Any]) -
     assert opened.evaluate(above) == results["three"].pair("tiny-edm", "tiny-uvit").rp.successes
 
 
+@pytest.mark.parametrize("opened", ["observed"], indirect=True)
+def test_truth_and_observation_are_shown_and_are_no_reference(opened: Browser) -> None:
+    heads = opened.evaluate(
+        "Array.from(document.querySelector('#grid tbody').rows).map(row => row.cells[0].firstChild.textContent)"
+    )
+    assert heads == ["tiny-edm", "tiny-uvit", "theory-gaussian", "observation", "truth"]
+    names = opened.evaluate("Array.from(document.getElementById('reference').options).map(o => o.textContent)")
+    assert names == heads[:3]
+    assert opened.evaluate(FIRST_BLOCK.format(row=5)) == [""] * 10
+    choose(opened, "reference", "2")
+    assert opened.evaluate(FIRST_BLOCK.format(row=4)) == [""] * 10
+    assert opened.console == []
+
+
 @pytest.mark.parametrize("opened", ["three"], indirect=True)
 def test_hostile_names_do_nothing(opened: Browser) -> None:
     assert opened.evaluate("document.title") == "3 models on the same noise · reprozoo"
@@ -145,7 +160,7 @@ def test_tiles_show_pixels_as_they_are(opened: Browser) -> None:
     assert size == [320, 128]
 
 
-@pytest.mark.parametrize("opened", ["two", "three", "generalize"], indirect=True)
+@pytest.mark.parametrize("opened", ["two", "three", "observed", "generalize"], indirect=True)
 def test_everything_has_a_name(opened: Browser) -> None:
     unnamed = opened.evaluate(
         "Array.from(document.querySelectorAll('[role=img], [role=region], select'))"

@@ -21,6 +21,8 @@ def commands() -> Iterator[tuple[str, click.Command]]:
     for name in (name for section in COMMANDS.values() for name in section):
         command = app.get_command(context, name)
         assert command is not None
+        if isinstance(command, click.Group) and command.invoke_without_command:
+            yield name, command
         if isinstance(command, click.Group):
             yield from ((f"{name} {child}", command.commands[child]) for child in command.commands)
         else:
@@ -37,13 +39,13 @@ def sections(page: str) -> dict[str, str]:
     parts = re.split(r"^#{2,3} (.+)$", page, flags=re.MULTILINE)
     titled = zip(parts[1::2], parts[2::2], strict=True)
     return {
-        " ".join(re.findall(r"[a-z]+", title.removeprefix("reprozoo "))[: _words(title)]): text
+        " ".join(re.findall(r"[a-z-]+", title.removeprefix("reprozoo "))[: _words(title)]): text
         for title, text in titled
     }
 
 
 def _words(title: str) -> int:
-    return 2 if re.match(r"reprozoo (data|noise|cache) ", title) else 1
+    return 2 if re.match(r"reprozoo (data|noise|cache|plugins) ", title) else 1
 
 
 def documented_options(text: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""``models``, ``show``, ``pull``, ``data``, ``noise``, ``plugins``, ``check``, ``cache`` and ``doctor``."""
+"""``models``, ``show``, ``pull``, ``data``, ``noise``, ``plugins``, ``cache`` and ``doctor``."""
 
 from __future__ import annotations
 
@@ -106,20 +106,6 @@ def test_broken_plugins_are_listed_and_hurt_only_themselves(cli: Cli) -> None:
     statuses = {record["name"]: record["status"] for record in json.loads(strict.out)["plugins"]}
     assert (statuses["theory"], statuses["misspelt_hook"]) == ("ok", "broken")
     assert cli("show", "theory-gaussian").code == 0
-
-
-def test_check_runs_the_contract(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    from reprozoo import testing
-
-    outcome = cli("check", "theory-gaussian", "--json", "-q")
-    assert outcome.code == 0
-    assert [check["ok"] for check in json.loads(outcome.out)["checks"]] == [True] * len(testing.CHECKS)
-    failing = [testing.CheckResult("determinism", False, "differs by 3"), testing.CheckResult("nfe", True, "5")]
-    monkeypatch.setattr(testing, "run_checks", lambda target: failing)
-    outcome = cli("check", "theory-gaussian")
-    assert outcome.code == 3
-    assert outcome.out.split() == ["FAIL", "determinism", "differs", "by", "3", "ok", "nfe", "5"]
-    assert "theory-gaussian breaks the contract of maps: determinism" in outcome.err
 
 
 @pytest.fixture

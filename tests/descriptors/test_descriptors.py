@@ -16,7 +16,7 @@ from reprozoo.descriptors.base import CHUNK
 from reprozoo.descriptors.pixels import Pixels
 from reprozoo.descriptors.sscd import Sscd, load
 from reprozoo.errors import ContractError, IntegrityError, UnavailableError, UsageError
-from reprozoo.plugins import DescriptorSpec
+from reprozoo.plugins import DescriptorSpec, PluginRecord, Plugins
 
 ROOT = Path(__file__).parents[2]
 
@@ -124,12 +124,13 @@ def test_a_descriptor_without_its_weights_is_unavailable_offline(
         load_descriptor("sscd", registry=registry, offline=True)
 
 
-class OfPlugins:
-    """As ``plugins.Plugins``, with one descriptor."""
+class OfPlugins(Plugins):
+    """One plugin with one descriptor."""
 
     def __init__(self, target: str, name: str = "theirs") -> None:
-        spec = DescriptorSpec(name, "a stranger's", target)
-        self.descriptors = {name: type("Registered", (), {"value": spec})()}
+        super().__init__([], disabled=())
+        record = PluginRecord("stranger", "stranger", "their-package", "1.2")
+        self._add("descriptors", DescriptorSpec(name, "a stranger's", target), record)
 
 
 def loads_something_else(context: DescriptorContext) -> object:
@@ -141,8 +142,12 @@ def loads_with_a_crash(context: DescriptorContext) -> object:
 
 
 def test_a_plugins_descriptor_is_found_by_name() -> None:
-    plugins: Any = OfPlugins("reprozoo.descriptors.pixels:load")
-    assert load_descriptor("theirs", plugins=plugins).id == "pixels@32"
+    plugins = OfPlugins("reprozoo.descriptors.pixels:load")
+    found = load_descriptor("theirs", plugins=plugins)
+    assert found.id == "pixels@32"
+    assert [dict(plugin) for plugin in found.plugins] == [
+        {"name": "stranger", "distribution": "their-package", "version": "1.2", "gave": "descriptor theirs"}
+    ]
     assert "theirs" in descriptor_names(plugins=plugins)
 
 
@@ -151,13 +156,13 @@ def test_a_plugins_descriptor_is_found_by_name() -> None:
     [("loads_something_else", "returned object"), ("loads_with_a_crash", "ZeroDivisionError: by zero")],
 )
 def test_a_plugins_descriptor_that_is_none_is_a_sentence(function: str, sentence: str) -> None:
-    plugins: Any = OfPlugins(f"{__name__}:{function}")
+    plugins = OfPlugins(f"{__name__}:{function}")
     with pytest.raises(ContractError, match=sentence):
         load_descriptor("theirs", plugins=plugins)
 
 
 def test_a_plugin_cannot_take_the_name_of_a_built_in_descriptor() -> None:
-    plugins: Any = OfPlugins(f"{__name__}:loads_with_a_crash", name="pixels")
+    plugins = OfPlugins(f"{__name__}:loads_with_a_crash", name="pixels")
     assert load_descriptor("pixels", plugins=plugins).id == "pixels@32"
 
 

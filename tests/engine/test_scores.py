@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from reprozoo.conditions import RandomClasses
-from reprozoo.engine import ProgressEvent, compare
+from reprozoo.conditions import InTurn, RandomClasses
+from reprozoo.descriptors.pixels import Pixels
+from reprozoo.engine import ProgressEvent, compare, score
+from reprozoo.engine.judging import make_rules
 from reprozoo.errors import UsageError
 from reprozoo.maps import Condition
 from reprozoo.noise import NoiseBank
@@ -108,6 +111,48 @@ def test_the_shuffled_baseline_keeps_the_condition(store: Store) -> None:
     assert mixed.mae.value == 0.0  # every label comes once: there is no other noise of the same one
 
 
+def test_each_condition_has_its_own_scores(store: Store) -> None:
+    zoo = FakeZoo(FakeRecipe("a", same=0.7), FakeRecipe("b", weights=1, same=0.7))
+    labels = InTurn(tuple(Condition(class_label=label) for label in (0, 5, 9)), names=("none", "some", "many"))
+    result = run(zoo, store, num_samples=71, conditions=labels)
+    pair = result.pairs[0]
+    assert pair.similarities is not None
+    assert [scores.name for scores in pair.by_condition] == ["none", "some", "many"]
+    assert [scores.rp.count for scores in pair.by_condition] == [24, 24, 23]
+    assert sum(scores.rp.successes for scores in pair.by_condition) == pair.rp.successes
+    for k, scores in enumerate(pair.by_condition):
+        assert scores.median_similarity == pytest.approx(np.median(pair.similarities[k::3]))
+    assert Comparison.from_json(json.loads(json.dumps(result.to_json()))).pairs[0].by_condition == pair.by_condition
+    assert run(zoo, store, conditions=Condition(class_label=1)).pairs[0].by_condition == []
+    drawn = run(zoo, store, conditions=RandomClasses()).pairs[0].by_condition
+    assert {scores.name for scores in drawn} == {f"class {label}" for label in range(10)}
+
+
+def test_a_mirror_image_counts_when_asked_for(store: Store) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (8, 3, 16, 16), dtype=np.uint8)
+    flipped = images.copy()
+    flipped[:4] = flipped[:4, :, :, ::-1]
+    plain = score(images, flipped, descriptor="pixels", store=store)
+    mirrored = score(images, flipped, descriptor="pixels", store=store, mirror=True)
+    assert (plain.pairs[0].rp.successes, mirrored.pairs[0].rp.successes) == (4, 8)
+    assert (plain.score_names["rp"], mirrored.score_names["rp"]) == (
+        "rp[pixels@32, >0.9]", "rp[pixels@32, >0.9, mirrored or not]",
+    )  # fmt: skip
+    assert mirrored.pairs[0].shuffled is not None
+    assert mirrored.pairs[0].shuffled.rp.value == 0
+
+
+def test_images_that_follow_a_prompt_have_a_threshold_of_their_own() -> None:
+    class Prompted(Pixels):
+        prompt_threshold = 0.4
+
+    prompts = InTurn((Condition(prompt="a cat"),))
+    assert make_rules(Prompted(), None, 15, conditions=prompts).threshold == 0.4
+    assert make_rules(Prompted(), 0.7, 15, conditions=prompts).threshold == 0.7
+    assert make_rules(Prompted(), None, 15, conditions=InTurn()).threshold == 0.9
+    assert make_rules(Pixels(), None, 15, conditions=prompts).threshold == 0.9
+
+
 def test_a_single_noise_has_no_shuffled_baseline(store: Store) -> None:
     pair = run(two(), store, num_samples=1).pairs[0]
     assert pair.shuffled is None
@@ -149,6 +194,12 @@ def test_the_gaussian_baseline_is_that_of_the_training_data(store: Store) -> Non
     assert compare(["a", "gauss"], zoo=zoo_with_baseline(), **options).baselines[0].pairs[0].model_b == "a"
 
 
+def test_the_training_data_of_a_theory_are_an_option(store: Store) -> None:
+    zoo = zoo_with_baseline()
+    zoo.recipes["a"] = replace(zoo.recipes["a"], options={"data": "spots"})
+    assert compare(["a", "b"], zoo=zoo, store=store, num_samples=4, descriptor="pixels", device="cpu").baselines == []
+
+
 def test_a_baseline_that_cannot_be_had_is_a_note(store: Store) -> None:
     zoo = zoo_with_baseline()
     del zoo.recipes["gauss"]
@@ -176,7 +227,7 @@ def test_a_comparison_goes_to_json_and_back(store: Store) -> None:
 
 def test_a_result_says_where_it_comes_from(store: Store) -> None:
     result = run(two(), store)
-    assert result.plugins == [{"name": "fakes", "distribution": "tests", "version": "0"}]
+    assert result.plugins == [{"name": "fakes", "distribution": "tests", "version": "0", "gave": ["family fake"]}]
     assert result.environment["torch"].startswith(torch.__version__.split("+")[0])
     assert {"python", "numpy", "platform", "cpu", "reprozoo"} <= set(result.environment)
     assert result.noise["seed"] == 0

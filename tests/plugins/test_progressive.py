@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import msgpack
 import pytest
-from torch import Tensor
 
 from reprozoo import IntegrityError, UsageError
 from reprozoo.testing import assert_map_contract
 from tests.families import assert_golden, load_family
+from tests.originals import progressive_file
 from tests.seeded import Golden
-
-
-def flax_file(path: Path, arrays: Mapping[str, Tensor], steps: int) -> Path:
-    """A checkpoint as flax.serialization writes the original's TrainState."""
-    tree: dict[str, Any] = {}
-    for name, array in arrays.items():
-        *parents, leaf = name.split("/")
-        node = tree
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        data = msgpack.packb((array.shape, "float32", array.numpy().tobytes()))
-        node[leaf] = msgpack.ExtType(1, data)
-    path.write_bytes(msgpack.packb({"step": 0, "optimizer": None, "ema_params": tree, "num_sample_steps": steps}))
-    return path
 
 
 @pytest.fixture
@@ -36,7 +19,7 @@ def golden() -> Golden:
 
 
 def test_as_the_original(golden: Golden, tmp_path: Path) -> None:
-    loaded = load_family(golden.facts["card"], {"weights": flax_file(tmp_path / "cifar_4", golden.weights(), 4)})
+    loaded = load_family(golden.facts["card"], {"weights": progressive_file(tmp_path / "cifar_4", golden.weights(), 4)})
     assert_golden(golden, loaded)
     assert_map_contract(loaded)
 
@@ -44,12 +27,12 @@ def test_as_the_original(golden: Golden, tmp_path: Path) -> None:
 def test_a_student_takes_its_own_number_of_steps_and_a_teacher_any(golden: Golden, tmp_path: Path) -> None:
     card = golden.facts["card"] | {"sampler": golden.facts["card"]["sampler"] | {"steps": 8}}
     with pytest.raises(UsageError, match="is a student of 4 steps and was asked for 8"):
-        load_family(card, {"weights": flax_file(tmp_path / "cifar_4", golden.weights(), 4)})
-    assert load_family(card, {"weights": flax_file(tmp_path / "cifar_original", golden.weights(), 0)}).nfe == 8
+        load_family(card, {"weights": progressive_file(tmp_path / "cifar_4", golden.weights(), 4)})
+    assert load_family(card, {"weights": progressive_file(tmp_path / "cifar_original", golden.weights(), 0)}).nfe == 8
 
 
 def test_another_network_is_refused_with_a_sentence(golden: Golden, tmp_path: Path) -> None:
     card = golden.facts["card"] | {"network": golden.facts["card"]["network"] | {"emb_ch": 64}}
-    file = flax_file(tmp_path / "cifar_4", golden.weights(), 4)
+    file = progressive_file(tmp_path / "cifar_4", golden.weights(), 4)
     with pytest.raises(IntegrityError, match=r"another shape dense0\.weight, \(32, 32\) where the card's network has"):
         load_family(card, {"weights": file})

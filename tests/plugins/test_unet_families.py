@@ -6,11 +6,9 @@ and its network and sampler held against what the original code computed (docs/f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import msgpack
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -22,78 +20,21 @@ from reprozoo.kernels import at, kernel_from_config
 from reprozoo.plugins import import_object, installed_plugins, installed_registry
 from reprozoo.samplers import RK45, ddim, make_sampler
 from reprozoo.testing import assert_map_contract
-from tests.families import load_family, relative, score_sde_file
+from tests.families import load_family, relative
+from tests.originals import few_steps, original_weights, written
 from tests.seeded import Golden
 
 NAMES = (
     "score-sde-ddpm", "score-sde-ddpmpp", "score-sde-ddpm-ode", "edm-ve", "edm-adm", "multistage-edm", "multistage-vp",
     "consistency-flax", "consistency-torch", "adm",
 )  # fmt: skip
-# Few steps: the contract is the map's, not the sampler's.
-QUICK = {"dpm-solver": {"steps": 3}, "heun": {"steps": 3}, "ddim": {"steps": 2}}
 NETWORK_TOLERANCE = 1e-5  # relative, in norm: measured below 5e-6, another order of float32 sums
 SAMPLE_TOLERANCE = 1e-4  # measured below 6e-5: the originals' float32 state, amplified by random networks
 
 
-def written(path: Path, form: str, weights: Mapping[str, Tensor]) -> tuple[Path, str]:
-    """The file of ``weights`` as the original would have written it, and the format that its card names."""
-    if form == "score-sde":
-        tensors = {"sigmas": torch.zeros(7), **weights}
-        return score_sde_file(path, tensors, untrained=["sigmas"]), "score-sde"
-    if form == "flax":
-        path.write_bytes(flax_bytes(weights))
-        return path, "flax"
-    if form == "nvidia":  # the tensors of a pickle; reading the pickle itself is tested with the readers
-        save_file(dict(weights), path)
-        return path, "auto"
-    torch.save(dict(weights), path)
-    return path, "auto"
-
-
-def flax_bytes(weights: Mapping[str, Tensor]) -> bytes:
-    """As ``flax.serialization.to_bytes`` of a training state, whose last parameters are not its average."""
-    trees: dict[str, dict[str, Any]] = {"params": {}, "params_ema": {}}
-    for name, tensor in weights.items():
-        for part, values in (("params", 2 * tensor), ("params_ema", tensor)):
-            packed = msgpack.packb((list(tensor.shape), "float32", values.numpy().tobytes()))
-            *path, leaf = name.split("/")
-            node = trees[part]
-            for step in path:
-                node = node.setdefault(step, {})
-            node[leaf] = msgpack.ExtType(1, packed)
-    return bytes(msgpack.packb({"step": 5, **trees}, use_bin_type=True))
-
-
-def with_filters(golden: Golden) -> dict[str, Tensor]:
-    """The weights, and the fixed filters that EDM's networks save beside them."""
-    weights = golden.weights()
-    if golden.facts["format"] != "nvidia":
-        return weights
-    from reprozoo_plugins.edm.adapter import NETWORKS
-
-    from reprozoo.networks.multistage_unet import MultistageUNet
-
-    config = dict(golden.facts["card"]["network"])
-    kind = config.pop("architecture", "song-unet")
-    if kind == "edm":
-        network: torch.nn.Module = MultistageUNet(
-            stage_starts=[0, 1], **{k: v for k, v in config.items() if k != "stages"}
-        )
-    else:
-        network = NETWORKS[kind](**config)
-    return weights | {f"model.{n}": t for n, t in network.state_dict().items() if n.endswith("resample_filter")}
-
-
 def load(golden: Golden, path: Path, *, weights: dict[str, Tensor] | None = None, **changes: Any) -> Any:
-    file, form = written(path, golden.facts["format"], with_filters(golden) if weights is None else weights)
+    file, form = written(path, golden.facts["format"], original_weights(golden) if weights is None else weights)
     return load_family(golden.facts["card"] | changes, {"weights": file}, formats={"weights": form})
-
-
-def quick(golden: Golden) -> dict[str, Any]:
-    sampler = golden.facts["card"].get("sampler")
-    if sampler and sampler["name"] == "rk45":
-        sampler = {"name": "dpm-solver"}
-    return {"sampler": sampler | QUICK[sampler["name"]]} if sampler else {}
 
 
 def conditions(golden: Golden) -> list[Condition]:
@@ -103,7 +44,7 @@ def conditions(golden: Golden) -> list[Condition]:
 @pytest.mark.parametrize("name", NAMES)
 def test_network_is_the_originals(name: str, tmp_path: Path) -> None:
     golden = Golden.read(name)
-    loaded = load(golden, tmp_path / "file", **quick(golden))
+    loaded = load(golden, tmp_path / "file", **few_steps(golden))
     classes = golden.facts["card"].get("num_classes")
     arguments = [torch.eye(classes)[[golden.facts["label"]]]] if classes else []
     x = NoiseBank(2).noise([0], loaded.noise_shape)
@@ -164,7 +105,7 @@ def test_another_network_is_refused_with_a_sentence(name: str, tmp_path: Path) -
     deeper = golden.facts["card"]["network"] | {"num_blocks": 2}
     with pytest.raises(IntegrityError, match=r"another network|which its card's network needs"):
         load(golden, tmp_path / "deeper", network=deeper)
-    changed = with_filters(golden)
+    changed = original_weights(golden)
     last = list(golden.weights())[-1]
     changed[last] = changed[last].repeat(2)
     with pytest.raises(IntegrityError, match="another network"):

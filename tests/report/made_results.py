@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from math import sqrt
 from typing import Any
@@ -22,6 +23,7 @@ from reprozoo.results import (
     PairedTest,
     PairScores,
     Proportion,
+    Reconstruction,
     ShuffledScores,
 )
 
@@ -83,6 +85,27 @@ def comparison(
         "image_loader": lambda label, indices: every[label][list(indices)],
     }
     return Comparison(**values | changes)
+
+
+def observed(result: Comparison) -> Comparison:
+    """``result`` as that of an inverse problem: the truth is grey, half of it was seen."""
+    first = result.models[0]
+    grey = np.full((result.num_samples, *first.image_shape), 127, np.uint8)
+    half = grey.copy()
+    half[:, :, : first.image_shape[1] // 2] = 0
+    observed = {"truth": grey, "observation": half}
+    values = np.linspace(10, 30, result.num_samples)
+    found = Reconstruction(distribution(values, edges=40), distribution(values / 10, edges=40))
+    load = result.image_loader
+    assert load is not None
+    return replace(
+        result,
+        models=[replace(run, reconstruction=found) for run in result.models],
+        settings=result.settings | {"inverse": "inpaint-4", "observation": "photo[1].png", "solver": "dps"},
+        image_loader=lambda label, indices: (
+            observed[label][list(indices)] if label in observed else load(label, indices)
+        ),
+    )
 
 
 def generalization(images: Pixels, train: Pixels, **changes: Any) -> Generalization:
@@ -180,11 +203,11 @@ def proportion(flags: NDArray[np.bool_]) -> Proportion:
     return Proportion(p, max(0.0, centre - half), min(1.0, centre + half), int(np.sum(flags)), n)
 
 
-def distribution(values: NDArray[Any]) -> Distribution:
-    """The summary of ``values``, in 40 bins of [-1, 1]."""
-    counts, edges = np.histogram(np.clip(values, -1, 1), bins=np.linspace(-1, 1, 41))
+def distribution(values: NDArray[Any], *, edges: float = 1) -> Distribution:
+    """The summary of ``values``, in 40 bins from -``edges`` to ``edges``."""
+    counts, bins = np.histogram(np.clip(values, -edges, edges), bins=np.linspace(-edges, edges, 41))
     levels = {f"{q:g}": float(np.quantile(values, q)) for q in (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)}
-    return Distribution(float(np.mean(values)), float(np.std(values)), levels, edges.tolist(), counts.tolist())
+    return Distribution(float(np.mean(values)), float(np.std(values)), levels, bins.tolist(), counts.tolist())
 
 
 def curve(values: NDArray[Any]) -> Curve:

@@ -1,0 +1,40 @@
+"""From a GAN's card to a map; imported only when one is loaded.
+
+``network.architecture`` is "simple-cnn" (``ConvGenerator``) or "resnet" (``ResNetGenerator``); the rest of the table is
+the network's arguments.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from reprozoo import LoadContext, UsageError
+from reprozoo.denoisers import VectorToImageMap, load_weights
+from reprozoo.networks.generators import ConvGenerator, ResNetGenerator
+
+GENERATORS: dict[str, type[nn.Module]] = {"simple-cnn": ConvGenerator, "resnet": ResNetGenerator}
+
+
+def load(context: LoadContext) -> VectorToImageMap:
+    """Build the card's generator, load its weights strictly, wrap it.
+
+    Raises:
+        UsageError: the card names an architecture that does not exist.
+        IntegrityError: the file holds another network's weights.
+    """
+    config = dict(context.card.network)
+    architecture = config.pop("architecture", None)
+    if architecture not in GENERATORS:
+        raise UsageError(
+            f"{context.card.id}: no architecture {architecture!r}; expected one of {', '.join(GENERATORS)}"
+        )
+    network = GENERATORS[architecture](**config)
+    load_weights(network, context.tensors(), context.card.id)
+    card = context.card
+    return VectorToImageMap(
+        network,
+        noise_shape=card.noise_shape,
+        image_shape=card.image_shape,
+        device=context.device,
+        dtype=context.dtype,
+    )

@@ -1,0 +1,46 @@
+"""From a VAE's card to a map; imported only when one is loaded.
+
+``network.architecture`` is "vampprior" (``GatedDecoder``; of a whole model's file only the decoder's mean is taken) or
+"resnet" (``ResNetGenerator``); the rest of the table is the network's arguments.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from reprozoo import LoadContext, UsageError
+from reprozoo.denoisers import VectorToImageMap, load_weights
+from reprozoo.networks.generators import GatedDecoder, ResNetGenerator
+
+DECODERS: dict[str, type[nn.Module]] = {"vampprior": GatedDecoder, "resnet": ResNetGenerator}
+VAMPPRIOR_DECODER = ("p_x_layers.", "p_x_mean.")  # beside the encoder, the pseudo-inputs and the variance
+
+
+def load(context: LoadContext) -> VectorToImageMap:
+    """Build the card's decoder, load its weights strictly, wrap it.
+
+    Raises:
+        UsageError: the card names an architecture that does not exist.
+        IntegrityError: the file holds another network's weights.
+    """
+    config = dict(context.card.network)
+    architecture = config.pop("architecture", None)
+    if architecture not in DECODERS:
+        raise UsageError(f"{context.card.id}: no architecture {architecture!r}; expected one of {', '.join(DECODERS)}")
+    network = DECODERS[architecture](**config)
+    tensors = context.tensors()
+    if isinstance(network, GatedDecoder):
+        tensors = _of_the_decoder(tensors)
+    load_weights(network, tensors, context.card.id)
+    card = context.card
+    return VectorToImageMap(
+        network,
+        noise_shape=card.noise_shape,
+        image_shape=card.image_shape,
+        device=context.device,
+        dtype=context.dtype,
+    )
+
+
+def _of_the_decoder(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in tensors.items() if name.startswith(VAMPPRIOR_DECODER)}

@@ -1,0 +1,151 @@
+"""What is known of one image: a measurement, the operator that made it, and how noisy it is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from reprozoo.errors import UsageError
+from reprozoo.inverse.operators import LinearOperator
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """y = A x + noise_std * eps; two observations of the same numbers are equal.
+
+    Args:
+        measurement: y, (*operator.measurement_shape) float32 on the CPU, of images in [-1, 1].
+        operator: A.
+        noise_std: in units of images in [-1, 1].
+
+    Raises:
+        UsageError: a measurement of another shape, or not finite.
+    """
+
+    measurement: Tensor
+    operator: LinearOperator
+    noise_std: float = 0.0
+
+    def __post_init__(self) -> None:
+        expected, came = self.operator.measurement_shape, tuple(self.measurement.shape)
+        if came != expected:
+            raise UsageError(f"a measurement by {self.operator.name} has shape {expected}, got {came}")
+        if self.measurement.dtype != torch.float32 or not torch.isfinite(self.measurement).all():
+            raise UsageError("a measurement is float32 and finite")
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of everything: operator, noise and the measurement's bytes."""
+        facts = {"operator": self.operator.config(), "noise_std": self.noise_std}
+        sha256 = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+        sha256.update(self.measurement.contiguous().numpy().astype("<f4", copy=False).tobytes())
+        return sha256.hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Observation) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+
+@dataclass(frozen=True)
+class ObservedRows:
+    """The rows of a batch that share an operator and a noise level.
+
+    Attributes:
+        rows: (n,) places in the batch.
+        measurements: (n, *measurement_shape) float64.
+    """
+
+    operator: LinearOperator
+    rows: Tensor
+    measurements: Tensor
+    noise_std: float
+
+
+class ObservedBatch:
+    """The observations of a batch, ready to be compared with images: one forward call an operator.
+
+    Args:
+        observations: one a row.
+        image_shape: of the images.
+        device: where they are.
+
+    Attributes:
+        groups: the rows that share an operator and a noise level.
+        noise_std: (batch,) float64.
+        gram: (batch,) float64, c where A A^T = c I, and 1 where there is no such c.
+
+    Raises:
+        UsageError: an observation is of images of another shape.
+    """
+
+    def __init__(self, observations: Sequence[Observation], image_shape: tuple[int, ...], device: torch.device) -> None:
+        for observation in observations:
+            if observation.operator.image_shape != tuple(image_shape):
+                raise UsageError(
+                    f"the observation is of images of shape {observation.operator.image_shape}, the model makes "
+                    f"{tuple(image_shape)}"
+                )
+        places: dict[str, list[int]] = {}
+        for row, observation in enumerate(observations):
+            key = json.dumps([observation.operator.config(), observation.noise_std], sort_keys=True)
+            places.setdefault(key, []).append(row)
+        self.groups = [_group(observations, rows, device) for rows in places.values()]
+        grams = [1.0 if o.operator.gram is None else o.operator.gram for o in observations]
+        self.gram = torch.tensor(grams, dtype=torch.float64, device=device)
+        self.noise_std = torch.tensor([o.noise_std for o in observations], dtype=torch.float64, device=device)
+
+    def misfits(self, images: Tensor) -> Tensor:
+        """(batch,) ||y - A x|| of each row; differentiable, its gradient 0 where the misfit is 0."""
+        norms = images.new_zeros(len(images))
+        for group in self.groups:
+            residual = group.measurements.to(images.dtype) - group.operator.forward(images[group.rows])
+            norm = torch.linalg.vector_norm(residual.flatten(1), dim=1)
+            norms = norms.index_put((group.rows,), norm)
+        return norms
+
+    def projected(self, x: Tensor, offset: Tensor) -> Tensor:
+        """The nearest states to ``x`` whose measurements are those of the observations plus A ``offset``.
+
+        Raises:
+            UsageError: an operator has no A A^T = c I, so that the nearest state is not cheap.
+        """
+        for group in self.groups:
+            operator = group.operator
+            if operator.gram is None:
+                raise UsageError(
+                    f"projection needs an operator with A A^T = c I: a mask, means of blocks or grayscale; "
+                    f"{operator.name} has none"
+                )
+            excess = operator.forward(x[group.rows] - offset[group.rows]) - group.measurements.to(x.dtype)
+            x = x.index_put((group.rows,), x[group.rows] - operator.adjoint(excess) / operator.gram)
+        return x
+
+
+def _group(observations: Sequence[Observation], rows: Sequence[int], device: torch.device) -> ObservedRows:
+    first = observations[rows[0]]
+    measurements = torch.stack([observations[row].measurement for row in rows]).to(device, torch.float64)
+    return ObservedRows(first.operator, torch.tensor(rows, device=device), measurements, first.noise_std)
+
+
+def observations_of(conditions: Sequence[Any]) -> list[Observation]:
+    """The observations in some conditions.
+
+    Raises:
+        UsageError: a condition holds none, or something else in its place.
+    """
+    found = [condition.observation for condition in conditions]
+    for observation in found:
+        if not isinstance(observation, Observation):
+            raise UsageError(
+                f"expected an observation (reprozoo.inverse.Observation) for every sample, got {observation!r}"
+            )
+    return found
