@@ -9,15 +9,17 @@ from dataclasses import dataclass, field
 from reprozoo.errors import UsageError
 
 DTYPES = ("float32", "float16", "bfloat16")
+WITH_VALUE = r"\+(?=[\w-]+=)"
+WITH_VALUE_OR_BARE = r"\+(?=[\w-]+(?:=|$|\+[\w-]))"
 DTYPE_ALIASES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
 
 @dataclass(frozen=True)
 class MapSpec:
-    """A map spec taken apart.
+    """A map spec taken apart; an option without a value is switched on.
 
-    >>> MapSpec.parse("tiny-edm@abc+steps=50").options
-    {'steps': '50'}
+    >>> MapSpec.parse("tiny-edm@abc+steps=50+compile").options
+    {'steps': '50', 'compile': 'true'}
     """
 
     id: str
@@ -29,26 +31,22 @@ class MapSpec:
         """Take ``text`` apart.
 
         Raises:
-            UsageError: an empty id, or an option that is not ``name=value`` or is given twice.
+            UsageError: an empty id, a plus sign without an option, or an option given twice.
         """
-        head, *parts = re.split(r"\+(?=[\w-]+=)", text)  # a value may end in plus signs: sampler=dpm-solver++
-        scheme = ":" in head and not head.startswith("hf:")
-        if unfinished := None if scheme else re.search(r"\+[\w-]*", head):
-            parts.insert(0, unfinished.group()[1:])
-            head = head[: unfinished.start()]
+        scheme = re.match(r"(?!hf:)[\w-]+:", text)
+        # A value may end in plus signs (sampler=dpm-solver++), and what a scheme reads may have them anywhere.
+        head, *parts = re.split(WITH_VALUE if scheme else WITH_VALUE_OR_BARE, text)
+        if stray := None if scheme else re.search(r"\+.*", head):
+            raise UsageError(f"{text!r}: expected +option=value, got {stray.group()}")
         target, _, revision = (head, "", "") if scheme else head.partition("@")
         if not target.strip():
             raise UsageError(f"{text!r} names no model; expected ID, ID@REVISION or ID+option=value")
         options: dict[str, str] = {}
         for part in parts:
             name, equals, value = part.partition("=")
-            unfinished = re.search(r"\+[\w-]+$", value)
-            if not equals or unfinished:
-                came = unfinished.group() if unfinished else f"+{part}"
-                raise UsageError(f"{text!r}: expected +option=value, got {came}")
             if name in options:
                 raise UsageError(f"{text!r} gives the option {name!r} twice")
-            options[name] = value
+            options[name] = value if equals else "true"
         return cls(target, revision or None, options)
 
     @property

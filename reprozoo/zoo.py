@@ -74,6 +74,12 @@ class MapRecipe:
         weights = {name: self.digests[name] for name in self.files}
         return canonical_digest(weights) if weights else None
 
+    @property
+    def weights_bytes(self) -> int:
+        """Size on disk of the files that are read to load the map."""
+        every = (file for path in self.files.values() for file in ([path] if path.is_file() else path.rglob("*")))
+        return sum(file.stat().st_size for file in every if file.is_file())
+
     def check_conditions(self, conditions: Sequence[Condition]) -> None:
         """Refuse class labels that do not fit the card, before anything is loaded; the map checks the rest itself.
 
@@ -111,6 +117,7 @@ class MapRecipe:
             "options": {name: _jsonable(value) for name, value in self.options.items()},
             "sampler": dict(self.sampler),
             "digests": dict(self.digests),
+            "weights_bytes": self.weights_bytes,
             "device": self.device,
             "dtype": self.dtype,
             "plugin": dict(self.plugin),

@@ -253,7 +253,6 @@ def test_shipped_card(card):
 # file is first fetched.
 KNOWN_GAPS = {
     "licence": ["dit", "uvit", "uvit-cond"],
-    "network.attention_head_dim": ["ddpm-cifar10-32"],
     "network.de_model_channels": ["multistagev2", "multistagev3"],
     "network.stages": ["multistagev2", "multistagev3"],
     "training.dataset": ["sdxl"],

@@ -85,7 +85,7 @@ def compare(
     Results go to a folder: report.html, result.json and pairs.csv. What is already in the store is not made again, so
     the same command continues an interrupted run.
     """
-    from reprozoo.cli.fetching import fetch_ahead
+    from reprozoo.cli.fetching import fetch_ahead, say_weights
     from reprozoo.engine import compare as run
     from reprozoo.engine.posing import check_problem
     from reprozoo.zoo import default_zoo
@@ -121,6 +121,7 @@ def compare(
     with ProgressDisplay(quiet=quiet) as progress:
         data = observation.partition(":")[0] if observation else None
         fetch_ahead([*models, *baselines], descriptor=descriptor, dataset=data, offline=offline, progress=progress)
+        say_weights([*models, *baselines], quiet=quiet)
         comparison = run(models, **chosen, **noise_arguments(**asked), offline=offline, progress=progress.stage)
     say_sampled([*comparison.models, *(baseline.run for baseline in comparison.baselines)], quiet=quiet)
     return show_comparison(comparison, folder, as_json=as_json, as_csv=as_csv, fail_under=fail_under, quiet=quiet)

@@ -6,9 +6,27 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from reprozoo.cards import DescriptorCard, ModelCard
+from reprozoo.cli.common import note
 from reprozoo.cli.progress import ProgressDisplay
+from reprozoo.errors import ReprozooError
 from reprozoo.mapspecs import MapSpec
 from reprozoo.zoo import default_zoo
+
+LARGE = 1e9  # bytes of weights that are worth a word
+
+
+def say_weights(specs: Iterable[str], *, quiet: bool) -> None:
+    """A note before the run on each model whose weights take long to read, and much memory.
+
+    What cannot be resolved is left to the engine, which says what is wrong with it.
+    """
+    for spec in specs:
+        try:
+            size = default_zoo().resolve(spec, offline=True).weights_bytes
+        except ReprozooError:
+            continue
+        if size > LARGE:
+            note(f"{spec}: {size / 1e9:.1f} GB of weights to read; models are loaded one at a time", quiet=quiet)
 
 
 def fetch_ahead(

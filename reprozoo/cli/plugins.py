@@ -21,7 +21,7 @@ from reprozoo.plugins import (
 )
 
 if TYPE_CHECKING:
-    from reprozoo.plugins import PluginRecord
+    from reprozoo.plugins import PluginRecord, Plugins
 
 
 @click.group(
@@ -42,6 +42,7 @@ def plugins(ctx: click.Context, *, strict: bool, as_json: bool) -> None:
 
     installed = installed_plugins()
     plugin_cards(installed)  # a plugin whose cards cannot be read is broken
+    _note_taken_names(installed)
     if as_json:
         print_json({"api": API_VERSION, "plugins": [asdict(record) for record in installed.records]})
     else:
@@ -81,6 +82,34 @@ def _switch(names: Sequence[str], known: Collection[str], *, on: bool) -> None:
             )
     switch(names, on=on)
     click.echo(f"{', '.join(names)}: switched {'on' if on else 'off'}", err=True)
+
+
+def _note_taken_names(installed: Plugins) -> None:
+    """Warn of what a plugin registers under a name of reprozoo's own, which stays what it is."""
+    for kind, registered in (
+        ("command", installed.commands),
+        ("descriptor", installed.descriptors),
+        ("operator", installed.operators),
+    ):
+        for name in sorted(set(registered) & _own_names(kind)) if registered else ():
+            registered[name].plugin.warnings.append(
+                f"its {kind} {name!r} is not used: reprozoo has one of that name; rename it"
+            )
+
+
+def _own_names(kind: str) -> set[str]:
+    """Names of reprozoo's own; what they are of is imported only where a plugin has some too."""
+    if kind == "command":
+        from reprozoo.cli import COMMANDS
+
+        return {name for section in COMMANDS.values() for name in section}
+    if kind == "descriptor":
+        from reprozoo.descriptors.loading import BUILT_IN
+
+        return set(BUILT_IN)
+    from reprozoo.inverse.catalogue import OPERATORS
+
+    return set(OPERATORS)
 
 
 def _print_plugins(records: list[PluginRecord]) -> None:

@@ -47,6 +47,14 @@ def test_the_second_run_samples_nothing(cli: Cli, compared: Outcome) -> None:
     assert [run["sampled"] for run in json.loads(again.out)["models"]] == [0, 0]
 
 
+def test_large_weights_are_said_before_the_run(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reprozoo.cli.fetching.LARGE", 1e5)
+    outcome = cli("compare", *PAIR, *QUICK, "-o", "large")
+    notes = [line for line in outcome.err.splitlines() if "GB of weights to read" in line]
+    assert [line.split(":")[0] for line in notes] == list(PAIR)
+    assert "GB of weights" not in cli("compare", *PAIR, *QUICK, "-o", "large", "-q").err
+
+
 def test_json_is_one_document_and_nothing_else(cli: Cli, compared: Outcome, tmp_path: Path) -> None:
     outcome = cli("compare", *PAIR, *QUICK, "-o", "json", "--json")
     assert Comparison.from_json(json.loads(outcome.out)).num_samples == 4

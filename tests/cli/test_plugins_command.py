@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reprozoo import paths
-from reprozoo.plugins import API_VERSION, DISABLE_VARIABLE, installed_plugins, installed_registry
+from reprozoo.plugins import API_VERSION, DISABLE_VARIABLE, Registered, installed_plugins, installed_registry
 from reprozoo.zoo import default_zoo
 from tests.cli.conftest import Cli
 
@@ -85,3 +85,17 @@ def test_the_list_as_json(cli: Cli) -> None:
     assert set(record) == {
         "name", "target", "distribution", "version", "status", "provides", "hooks", "error", "warnings", "import_s"
     }  # fmt: skip
+
+
+def test_what_takes_a_name_of_reprozoos_own_is_said(cli: Cli) -> None:
+    forget()
+    installed = installed_plugins()
+    record = next(record for record in installed.records if record.name == "edm")
+    installed.commands["models"] = Registered(("models", "nowhere:models", ""), record)
+    installed.descriptors["pixels"] = Registered(None, record)
+    installed.operators["grayscale"] = Registered(None, record)
+    (edm,) = (r for r in json.loads(cli("plugins", "--json").out)["plugins"] if r["name"] == "edm")
+    assert [warning.split(" is not used")[0] for warning in edm["warnings"]] == [
+        "its command 'models'", "its descriptor 'pixels'", "its operator 'grayscale'",
+    ]  # fmt: skip
+    assert cli("models").code == 0
