@@ -22,7 +22,7 @@ CASES = {
     "unknown scheme": (("compare", "nope:x", "theory-mog", *QUICK), 2, "no plugin reads nope: specs"),
     "option that is not the map's": (("compare", "theory-gaussian+stepz=3", PAIR[1], *QUICK), 2, "no option 'stepz'"),
     "option with a bad value": (("compare", "theory-gaussian+steps=x", PAIR[1], *QUICK), 2, "expected a whole number"),
-    "option that is no option": (("compare", "theory-gaussian+steps", PAIR[1], *QUICK), 2, "expected +option=value"),
+    "option without its value": (("compare", "theory-gaussian+steps", PAIR[1], *QUICK), 2, "expected a whole number"),
     "one model": (("compare", "theory-gaussian", *QUICK), 2, "two or more models"),
     "no model": (("compare",), 2, "Missing argument"),
     "class label of an unconditional model": (("compare", *PAIR, "--class", 3, *QUICK), 2, "ignore the class label"),
