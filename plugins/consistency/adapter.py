@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from reprozoo import Condition, LoadContext, NoiseToImageMap, UsageError
+from reprozoo import Condition, LoadContext, NoiseToImageMap
 from reprozoo.denoisers import load_weights
 from reprozoo.kernels import consistency_preconditioning, per_sample
 from reprozoo.networks.adm_names import from_guided_diffusion
@@ -92,13 +92,8 @@ def load(context: LoadContext) -> ConsistencyMap:
         UsageError: the card names an architecture that does not exist.
         IntegrityError: the file holds another network's weights.
     """
-    config = dict(context.card.network)
+    architecture, config = context.architecture(ARCHITECTURES)
     ends = {name: config.pop(name) for name in ("sigma_data", "sigma_min", "sigma_max") if name in config}
-    architecture = config.pop("architecture", None)
-    if architecture not in ARCHITECTURES:
-        raise UsageError(
-            f"{context.card.id}: no architecture {architecture!r}; expected one of {', '.join(ARCHITECTURES)}"
-        )
     build, time_scale = ARCHITECTURES[architecture]
     return ConsistencyMap(build(context, config), context, time_scale=time_scale, **ends)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from reprozoo import LoadContext, UsageError
+from reprozoo import LoadContext
 from reprozoo.denoisers import EDMDenoiserMap, load_weights
 from reprozoo.networks.adm_names import from_guided_diffusion
 from reprozoo.networks.adm_unet import ADMUNet
@@ -28,11 +28,8 @@ def load(context: LoadContext) -> EDMDenoiserMap:
         UsageError: the card names an architecture that does not exist.
         IntegrityError: the file holds another network's weights.
     """
-    config = dict(context.card.network)
+    architecture, config = context.architecture(NETWORKS, "song-unet")
     sigma_data = config.pop("sigma_data", 0.5)
-    architecture = config.pop("architecture", "song-unet")
-    if architecture not in NETWORKS:
-        raise UsageError(f"{context.card.id}: no architecture {architecture!r}; expected one of {', '.join(NETWORKS)}")
     network = NETWORKS[architecture](**config)
     tensors, time_scale = network_tensors(context.tensors()), 1.0
     if isinstance(network, ADMUNet) and architecture == "guided-diffusion":

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from reprozoo import Condition, LoadContext, NetworkDenoiserMap, UsageError
+from reprozoo import Condition, LoadContext, NetworkDenoiserMap
 from reprozoo.denoisers import load_weights
 from reprozoo.kernels import per_sample, x0_from_flow
 from reprozoo.networks.dit import DiT
@@ -47,10 +47,8 @@ def load(context: LoadContext) -> FlowMap:
         UsageError: the card names an architecture that does not exist.
         IntegrityError: the file holds another network's weights.
     """
-    config = dict(context.card.network)
-    architecture, time_scale = config.pop("architecture", None), config.pop("time_scale", TIME_SCALE)
-    if architecture not in NETWORKS:
-        raise UsageError(f"{context.card.id}: no architecture {architecture!r}; expected one of {', '.join(NETWORKS)}")
+    architecture, config = context.architecture(NETWORKS)
+    time_scale = config.pop("time_scale", TIME_SCALE)
     network = NETWORKS[architecture](**config)
     load_weights(network, context.tensors(), context.card.id)
     return FlowMap(network, time_scale=time_scale, **context.network_settings())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from reprozoo import LoadContext, UsageError
+from reprozoo import LoadContext
 from reprozoo.denoisers import VectorToImageMap, load_weights
 from reprozoo.networks.generators import ConvGenerator, ResNetGenerator
 
@@ -22,19 +22,7 @@ def load(context: LoadContext) -> VectorToImageMap:
         UsageError: the card names an architecture that does not exist.
         IntegrityError: the file holds another network's weights.
     """
-    config = dict(context.card.network)
-    architecture = config.pop("architecture", None)
-    if architecture not in GENERATORS:
-        raise UsageError(
-            f"{context.card.id}: no architecture {architecture!r}; expected one of {', '.join(GENERATORS)}"
-        )
+    architecture, config = context.architecture(GENERATORS)
     network = GENERATORS[architecture](**config)
     load_weights(network, context.tensors(), context.card.id)
-    card = context.card
-    return VectorToImageMap(
-        network,
-        noise_shape=card.noise_shape,
-        image_shape=card.image_shape,
-        device=context.device,
-        dtype=context.dtype,
-    )
+    return VectorToImageMap(network, dtype=context.dtype, **context.map_settings())

@@ -8,6 +8,7 @@ second, third, ... decoder takes over; the rest of the table is the arguments of
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from reprozoo import LoadContext, UsageError
@@ -28,15 +29,10 @@ def load(context: LoadContext) -> NetworkDenoiserMap:
         UsageError: the card names an architecture that does not exist.
         IntegrityError: the file holds another network's weights.
     """
-    config = dict(context.card.network)
-    architecture = config.pop("architecture", None)
+    architecture, config = context.architecture(NETWORKS)
     if unknown := [name for name, value in config.items() if value == UNKNOWN]:
         raise UsageError(f"{context.card.id}: nobody has published its {' and '.join(unknown)}; write them into a card")
-    if architecture == "score-sde":
-        return _score_sde(context, config)
-    if architecture == "edm":
-        return _edm(context, config)
-    raise UsageError(f"{context.card.id}: no architecture {architecture!r}; expected score-sde or edm")
+    return NETWORKS[architecture](context, config)
 
 
 def _score_sde(context: LoadContext, config: dict[str, Any]) -> EpsDenoiserMap:
@@ -54,3 +50,9 @@ def _edm(context: LoadContext, config: dict[str, Any]) -> EDMDenoiserMap:
     tensors = {name.removeprefix(PRECONDITIONED): tensor for name, tensor in context.tensors().items()}
     load_weights(network, tensors, context.card.id)
     return EDMDenoiserMap(network, sigma_data=sigma_data, **context.network_settings())
+
+
+NETWORKS: dict[str, Callable[[LoadContext, dict[str, Any]], NetworkDenoiserMap]] = {
+    "score-sde": _score_sde,
+    "edm": _edm,
+}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from reprozoo import LoadContext, UsageError
+from reprozoo import LoadContext
 from reprozoo.denoisers import EpsDenoiserMap, load_weights
 from reprozoo.kernels import DiscreteVP
 from reprozoo.networks.ddpm_unet import DDPMUNet
@@ -29,10 +29,7 @@ def load(context: LoadContext) -> EpsDenoiserMap:
         UsageError: the card names an architecture that does not exist.
         IntegrityError: the file holds another network's weights.
     """
-    config = dict(context.card.network)
-    architecture = config.pop("architecture", None)
-    if architecture not in ("ddpm", "ncsnpp"):
-        raise UsageError(f"{context.card.id}: no architecture {architecture!r}; expected ddpm or ncsnpp")
+    architecture, config = context.architecture(("ddpm", "ncsnpp"))
     network = _ddpm(context, config) if architecture == "ddpm" else _ncsnpp(context, config)
     discrete = isinstance(context.kernel, DiscreteVP)
     return EpsDenoiserMap(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from reprozoo import LoadContext, UsageError
+from reprozoo import LoadContext
 from reprozoo.denoisers import VectorToImageMap, load_weights
 from reprozoo.networks.generators import GatedDecoder, ResNetGenerator
 
@@ -23,23 +23,13 @@ def load(context: LoadContext) -> VectorToImageMap:
         UsageError: the card names an architecture that does not exist.
         IntegrityError: the file holds another network's weights.
     """
-    config = dict(context.card.network)
-    architecture = config.pop("architecture", None)
-    if architecture not in DECODERS:
-        raise UsageError(f"{context.card.id}: no architecture {architecture!r}; expected one of {', '.join(DECODERS)}")
+    architecture, config = context.architecture(DECODERS)
     network = DECODERS[architecture](**config)
     tensors = context.tensors()
     if isinstance(network, GatedDecoder):
         tensors = _of_the_decoder(tensors)
     load_weights(network, tensors, context.card.id)
-    card = context.card
-    return VectorToImageMap(
-        network,
-        noise_shape=card.noise_shape,
-        image_shape=card.image_shape,
-        device=context.device,
-        dtype=context.dtype,
-    )
+    return VectorToImageMap(network, dtype=context.dtype, **context.map_settings())
 
 
 def _of_the_decoder(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ so listing models imports no framework.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,16 +98,30 @@ class LoadContext:
         """The tensors of ``checkpoint`` alone: the state dict in file ``name``."""
         return dict(self.checkpoint(name, parameter_names=parameter_names).tensors)
 
+    def architecture(self, known: Iterable[str], default: str | None = None) -> tuple[str, dict[str, Any]]:
+        """Which of a family's networks the card wants, and the rest of its network table.
+
+        Args:
+            known: the family's names for them.
+            default: where the card does not say.
+
+        Raises:
+            UsageError: ``network.architecture`` is none of ``known``.
+        """
+        config = dict(self.card.network)
+        name = config.pop("architecture", default)
+        if name not in (names := list(known)):
+            raise UsageError(f"{self.card.id}: no architecture {name!r}; expected one of {', '.join(names)}")
+        return name, config
+
+    def map_settings(self) -> dict[str, Any]:
+        """Keyword arguments that every map needs: shapes and device."""
+        return {"noise_shape": self.card.noise_shape, "image_shape": self.card.image_shape, "device": self.device}
+
     def denoiser_settings(self) -> dict[str, Any]:
-        """Keyword arguments every ``DenoiserMap`` takes: shapes, kernel, sampler, device, classes."""
-        return {
-            "noise_shape": self.card.noise_shape,
-            "image_shape": self.card.image_shape,
-            "num_classes": self.card.num_classes,
-            "kernel": self.kernel,
-            "sampler": self.sampler,
-            "device": self.device,
-        }
+        """Those of ``map_settings`` with kernel, sampler and classes: what every ``DenoiserMap`` takes."""
+        own = {"num_classes": self.card.num_classes, "kernel": self.kernel, "sampler": self.sampler}
+        return {**self.map_settings(), **own}
 
     def network_settings(self) -> dict[str, Any]:
         """Those of ``denoiser_settings`` and the precision: what ``NetworkDenoiserMap`` takes."""
