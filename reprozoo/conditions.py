@@ -47,6 +47,10 @@ class Conditions(Protocol):
         """What identifies it; empty where there are no conditions."""
         ...
 
+    def record(self) -> dict[str, Any]:
+        """``to_json`` as results show it: with the names that a person gave."""
+        ...
+
 
 @dataclass(frozen=True)
 class InTurn:
@@ -81,6 +85,9 @@ class InTurn:
 
     def to_json(self) -> dict[str, Any]:
         return {"in_turn": [condition.to_json() for condition in self.conditions]} if self.conditions else {}
+
+    def record(self) -> dict[str, Any]:
+        return self.to_json() | ({"names": list(self.names)} if self.names else {})
 
 
 @dataclass(frozen=True)
@@ -123,6 +130,9 @@ class RandomClasses:
 
     def to_json(self) -> dict[str, Any]:
         return {"random_class": {"seed": self.seed, "num_classes": self.num_classes}}
+
+    def record(self) -> dict[str, Any]:
+        return self.to_json()
 
     def _label(self, index: int) -> int:
         if self.seed is None or self.num_classes is None:

@@ -34,7 +34,8 @@ def read_prompts(path: Path) -> InTurn:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise UsageError(f"{path} gives {twice!r} twice; every prompt or id comes once, or its scores would be mixed")
-    return InTurn(tuple(Condition(prompt=prompt) for _, prompt in named), tuple(names))
+    prompts = [prompt for _, prompt in named]
+    return InTurn(tuple(Condition(prompt=prompt) for prompt in prompts), () if names == prompts else tuple(names))
 
 
 def _from_lines(text: str) -> list[tuple[str, str]]:

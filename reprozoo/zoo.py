@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from reprozoo.cards import UNKNOWN, HubSource, ModelCard, Registry, canonical_digest
 from reprozoo.errors import ContractError, ReprozooError, UsageError, did_you_mean
+from reprozoo.files import bytes_on_disk
 from reprozoo.mapspecs import DTYPE_ALIASES, DTYPES, MapSpec
 from reprozoo.plugins import Family, LoadContext, Option, Plugins, import_object, installed_plugins, installed_registry
 
@@ -77,8 +78,7 @@ class MapRecipe:
     @property
     def weights_bytes(self) -> int:
         """Size on disk of the files that are read to load the map."""
-        every = (file for path in self.files.values() for file in ([path] if path.is_file() else path.rglob("*")))
-        return sum(file.stat().st_size for file in every if file.is_file())
+        return sum(map(bytes_on_disk, self.files.values()))
 
     def check_conditions(self, conditions: Sequence[Condition]) -> None:
         """Refuse class labels that do not fit the card, before anything is loaded; the map checks the rest itself.

@@ -34,7 +34,10 @@ def test_no_condition_is_the_empty_one() -> None:
 def test_conditions_have_names() -> None:
     mixed = InTurn((Condition(class_label=3), Condition(prompt="a cat"), Condition(prompt="a dog", class_label=1)))
     assert [mixed.name(group) for group in range(3)] == ["class 3", "a cat", "class 1, a dog"]
-    assert InTurn(LABELS, names=("x", "y", "z")).name(2) == "z"
+    named = InTurn(LABELS, names=("x", "y", "z"))
+    assert named.name(2) == "z"
+    assert named.to_json() == InTurn(LABELS).to_json() == InTurn(LABELS).record()  # a name changes no image
+    assert named.record() == {**named.to_json(), "names": ["x", "y", "z"]}
     assert InTurn().name(0) == ""
     assert RandomClasses(0, 10).name(7) == "class 7"
 

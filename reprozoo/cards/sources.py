@@ -6,6 +6,7 @@ of the archive it was in.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 from urllib.parse import unquote, urlsplit
@@ -14,7 +15,7 @@ UNKNOWN: Literal["unknown"] = "unknown"  # written out in a card where nobody kn
 
 
 @dataclass(frozen=True, kw_only=True)
-class WeightsSource:
+class WeightsSource(ABC):
     """One file, or one set of files of a repository, that a card needs.
 
     Attributes:
@@ -31,9 +32,9 @@ class WeightsSource:
         """The source as plain JSON values, with its kind."""
         return {"kind": self.kind, **{f.name: _plain(getattr(self, f.name)) for f in fields(self)}}
 
+    @abstractmethod
     def describe(self) -> str:
         """How the source is called in messages."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -75,6 +76,19 @@ def _all_of(function: Function, *options: Callable[[Any], Any]) -> Function:
     return function
 
 
+def _together(function: Function, name: str, *options: Callable[[Any], Any]) -> Function:
+    """As ``_all_of``; the function gets the values of these options as one dictionary ``name``."""
+
+    @functools.wraps(function)
+    def call(**given: Any) -> Any:
+        return function(**{name: {option: given.pop(option) for option in own}}, **given)
+
+    before = len(getattr(call, "__click_params__", ()))
+    decorated: Any = _all_of(call, *options)
+    own = [parameter.name for parameter in decorated.__click_params__[before:]]
+    return cast(Function, decorated)
+
+
 class Dtype(ParamType):
     """float32, float16 or bfloat16, and their short names."""
 
@@ -130,12 +144,11 @@ def model_options(function: Function) -> Function:
 
 
 def noise_options(function: Function) -> Function:
-    """Options of every command that draws noise."""
-    return _all_of(
-        function,
-        click.option(
-            "-n", "--num-samples", type=click.IntRange(min=1), default=1000, show_default=True, help="How many noises."
-        ),
+    """Options of every command that draws noise: ``num_samples``, and the rest as ``noise`` (``noise_arguments``)."""
+    count = click.option(
+        "-n", "--num-samples", type=click.IntRange(min=1), default=1000, show_default=True, help="How many noises."
+    )
+    choices = (
         click.option("--seed", type=int, help="Seed of the noise; 0 when left out."),
         click.option(
             "--noise", "noise_file", type=click.Path(path_type=Path), metavar="FILE", help="Noise of a file instead."
@@ -156,12 +169,14 @@ def noise_options(function: Function) -> Function:
             help="Prompts of a file: one a line, or JSON with ids.",
         ),
     )
+    return _all_of(_together(function, "noise", *choices), count)
 
 
 def problem_options(function: Function) -> Function:
-    """Options of every command that can be asked an inverse problem."""
-    return _all_of(
+    """Options of every command that can be asked an inverse problem, as ``problem``."""
+    return _together(
         function,
+        "problem",
         click.option(
             "--inverse", metavar="OPERATOR", help="Ask for images that fit an observation: inpaint-16, grayscale, ..."
         ),

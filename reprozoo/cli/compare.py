@@ -51,15 +51,8 @@ def compare(
     *,
     models: tuple[str, ...],
     num_samples: int,
-    seed: int | None,
-    noise_file: Path | None,
-    class_labels: list[int] | str | None,
-    prompts: tuple[str, ...],
-    prompts_file: Path | None,
-    inverse: str | None,
-    observation: str | None,
-    observation_noise: float,
-    solver: str | None,
+    noise: dict[str, Any],
+    problem: dict[str, Any],
     descriptor: str,
     threshold: float | None,
     mirror: bool,
@@ -85,18 +78,12 @@ def compare(
     Results go to a folder: report.html, result.json and pairs.csv. What is already in the store is not made again, so
     the same command continues an interrupted run.
     """
-    from reprozoo.cli.fetching import fetch_ahead, say_weights
+    from reprozoo.cli.fetching import data_name, fetch_ahead
     from reprozoo.engine import compare as run
     from reprozoo.engine.posing import check_problem
     from reprozoo.zoo import default_zoo
 
     one_of_json_and_csv(as_json, as_csv)
-    problem: dict[str, Any] = {
-        "inverse": inverse,
-        "observation": observation,
-        "observation_noise": observation_noise,
-        "solver": solver,
-    }
     chosen = problem | {
         "num_samples": num_samples,
         "descriptor": descriptor,
@@ -109,19 +96,13 @@ def compare(
         "dtype": dtype,
         "batch_size": batch_size,
     }
-    asked: dict[str, Any] = {
-        "seed": seed,
-        "noise_file": noise_file,
-        "class_labels": class_labels,
-        "prompts": prompts,
-        "prompts_file": prompts_file,
-    }
-    folder = output_folder(output, models, chosen | asked)
+    folder = output_folder(output, models, chosen | noise)
     check_problem(default_zoo(), models, **problem)
     with ProgressDisplay(quiet=quiet) as progress:
-        data = observation.partition(":")[0] if observation else None
-        fetch_ahead([*models, *baselines], descriptor=descriptor, dataset=data, offline=offline, progress=progress)
-        say_weights([*models, *baselines], quiet=quiet)
-        comparison = run(models, **chosen, **noise_arguments(**asked), offline=offline, progress=progress.stage)
+        fetch_ahead(
+            [*models, *baselines], descriptor=descriptor, dataset=data_name(problem["observation"]), offline=offline,
+            progress=progress,
+        )  # fmt: skip
+        comparison = run(models, **chosen, **noise_arguments(**noise), offline=offline, progress=progress.stage)
     say_sampled([*comparison.models, *(baseline.run for baseline in comparison.baselines)], quiet=quiet)
     return show_comparison(comparison, folder, as_json=as_json, as_csv=as_csv, fail_under=fail_under, quiet=quiet)

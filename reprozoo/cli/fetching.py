@@ -6,27 +6,16 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from reprozoo.cards import DescriptorCard, ModelCard
-from reprozoo.cli.common import note
 from reprozoo.cli.progress import ProgressDisplay
-from reprozoo.errors import ReprozooError
 from reprozoo.mapspecs import MapSpec
 from reprozoo.zoo import default_zoo
 
 LARGE = 1e9  # bytes of weights that are worth a word
 
 
-def say_weights(specs: Iterable[str], *, quiet: bool) -> None:
-    """A note before the run on each model whose weights take long to read, and much memory.
-
-    What cannot be resolved is left to the engine, which says what is wrong with it.
-    """
-    for spec in specs:
-        try:
-            size = default_zoo().resolve(spec, offline=True).weights_bytes
-        except ReprozooError:
-            continue
-        if size > LARGE:
-            note(f"{spec}: {size / 1e9:.1f} GB of weights to read; models are loaded one at a time", quiet=quiet)
+def data_name(observation: str | None) -> str | None:
+    """The data set that an observation is of, e.g. cifar10 of "cifar10:test:3"; or the file."""
+    return observation.partition(":")[0] if observation else None
 
 
 def fetch_ahead(
@@ -37,7 +26,7 @@ def fetch_ahead(
     offline: bool,
     progress: ProgressDisplay,
 ) -> None:
-    """Fetch the weights of models and descriptor, and a data set, where they are not here yet.
+    """Fetch the weights of models and descriptor, and a data set, where they are not here yet; say which are large.
 
     Unknown names are left to the engine, which says what is wrong with them.
 
@@ -49,12 +38,16 @@ def fetch_ahead(
     from reprozoo.weights import fetch, status
 
     registry = default_zoo().registry
-    cards: list[ModelCard | DescriptorCard] = [default_zoo().card(MapSpec.parse(spec)) for spec in specs]
-    cards += [card for card in registry.descriptors.values() if descriptor in (card.id, *card.aliases)]
-    for card in cards:
+    cards: list[tuple[str, ModelCard | DescriptorCard]]
+    cards = [(spec, default_zoo().card(MapSpec.parse(spec))) for spec in specs]
+    cards += [(card.id, card) for card in registry.descriptors.values() if descriptor in (card.id, *card.aliases)]
+    for name, card in cards:
+        size = 0
         for source in card.weights:
-            if status(source) in ("downloadable", "gated"):
-                fetch(source, card_dir=card.home, offline=offline, progress=progress.fetched)
+            if status(source) in ("downloadable", "gated", "bundled", "cached"):
+                size += fetch(source, card_dir=card.home, offline=offline, progress=progress.fetched).bytes_on_disk
+        if size > LARGE:
+            progress.note(f"{name}: {size / 1e9:.1f} GB of weights to read; models are loaded one at a time")
     names = {name for card in registry.datasets.values() for name in (card.id, *card.aliases)}
     if dataset is not None and str(dataset) in names:
         pull_dataset(str(dataset), registry=registry, offline=offline, progress=progress.fetched)

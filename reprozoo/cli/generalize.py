@@ -35,11 +35,7 @@ def generalize(
     dataset: str | None,
     split: str | None,
     num_samples: int,
-    seed: int | None,
-    noise_file: Path | None,
-    class_labels: list[int] | str | None,
-    prompts: tuple[str, ...],
-    prompts_file: Path | None,
+    noise: dict[str, Any],
     descriptor: str,
     threshold: float | None,
     device: str,
@@ -69,17 +65,10 @@ def generalize(
         "dtype": dtype,
         "batch_size": batch_size,
     }
-    asked: dict[str, Any] = {
-        "seed": seed,
-        "noise_file": noise_file,
-        "class_labels": class_labels,
-        "prompts": prompts,
-        "prompts_file": prompts_file,
-    }
-    folder = output_folder(output, ["generalize", model], chosen | asked | {"dataset": dataset})
+    folder = output_folder(output, ["generalize", model], chosen | noise | {"dataset": dataset})
     trained_on = dataset or dataset_of(default_zoo().card(MapSpec.parse(model)))
     with ProgressDisplay(quiet=quiet) as progress:
         fetch_ahead([model], descriptor=descriptor, dataset=trained_on, offline=offline, progress=progress)
-        result = run(model, dataset, **chosen, **noise_arguments(**asked), offline=offline, progress=progress.stage)
+        result = run(model, dataset, **chosen, **noise_arguments(**noise), offline=offline, progress=progress.stage)
     say_sampled([result.model], quiet=quiet)
     show_generalization(result, folder, as_json=as_json, quiet=quiet)

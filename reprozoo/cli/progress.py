@@ -55,6 +55,11 @@ class ProgressDisplay:
         name, unit = STAGES[event.stage]
         self.update(name, event.done, event.total, unit=unit, detail=event.label)
 
+    def note(self, text: str) -> None:
+        """A remark beside the tasks; nothing when quiet."""
+        if self._display is not None:
+            click.echo(text, err=True)
+
     def fetched(self, name: str, done: int, total: int | None) -> None:
         """``update`` for downloads, as ``weights.fetch`` calls it."""
         self.update(name, done, total, unit=BYTES)

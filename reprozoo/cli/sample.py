@@ -54,15 +54,8 @@ def sample(
     output: Path,
     columns: int | None,
     num_samples: int,
-    seed: int | None,
-    noise_file: Path | None,
-    class_labels: list[int] | str | None,
-    prompts: tuple[str, ...],
-    prompts_file: Path | None,
-    inverse: str | None,
-    observation: str | None,
-    observation_noise: float,
-    solver: str | None,
+    noise: dict[str, Any],
+    problem: dict[str, Any],
     device: str,
     dtype: str,
     batch_size: int | None,
@@ -76,13 +69,10 @@ def sample(
     them again. Images come from the store where they are there already.
     """
     writer = make_writer(output, num_samples, columns)
-    noise = noise_arguments(seed, noise_file, class_labels, prompts, prompts_file)
     options: dict[str, Any] = {"device": device, "batch_size": batch_size, "num_samples": num_samples}
-    problem = {
-        "inverse": inverse, "observation": observation, "observation_noise": observation_noise, "solver": solver,
-    }  # fmt: skip
+    options |= noise_arguments(**noise)
     with ProgressDisplay(quiet=quiet) as progress:
-        subject, indices = _sample(model, problem, dtype=dtype, offline=offline, progress=progress, **options, **noise)
+        subject, indices = _sample(model, problem, dtype=dtype, offline=offline, progress=progress, **options)
     writer(subject.images, indices)
     say_sampled([subject.run], quiet=quiet or as_json)
     if as_json:
@@ -96,15 +86,15 @@ def _sample(
     model: str, problem: dict[str, Any], *, dtype: str, offline: bool, progress: ProgressDisplay, **arguments: Any
 ) -> tuple[Subject, list[int]]:
     """The images of one model, in the store, and the indices of their noises."""
-    from reprozoo.cli.fetching import fetch_ahead
+    from reprozoo.cli.fetching import data_name, fetch_ahead
     from reprozoo.engine.posing import check_problem, pose
     from reprozoo.engine.sampling import sample_models
     from reprozoo.engine.setup import fitted_to, make_setup
     from reprozoo.zoo import default_zoo
 
     check_problem(default_zoo(), [model], **problem)
-    data = problem["observation"].partition(":")[0] if problem["observation"] else None
-    fetch_ahead([model], descriptor=None, dataset=data, offline=offline, progress=progress)
+    dataset = data_name(problem["observation"])
+    fetch_ahead([model], descriptor=None, dataset=dataset, offline=offline, progress=progress)
     setup = make_setup(**arguments, store=None, executor=None, progress=progress.stage)
     zoo, posed = pose(default_zoo(), [model], setup.conditions, offline=offline, **problem)
     setup = replace(setup, conditions=posed)

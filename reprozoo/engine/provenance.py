@@ -67,7 +67,7 @@ def provenance(
     """
     return {
         "noise": _noise(setup, noise_shape),
-        "conditions": setup.conditions.to_json(),
+        "conditions": setup.conditions.record(),
         "descriptor": descriptor_record(rules),
         "environment": environment(setup.device),
         "plugins": plugins_used([*_plugins_of(runs), *rules.descriptor.plugins, *others]),

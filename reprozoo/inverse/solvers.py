@@ -161,7 +161,7 @@ class SolvingZoo:
         if not family.denoiser or card.noise_shape != card.image_shape:
             raise UsageError(no_denoiser(text))
         for option in spec.options:
-            if option not in family.options and option != "solver":
+            if option not in (*family.options, "solver", "dtype"):
                 raise UsageError(
                     f"{text}: +{option} is for the model's sampler, and that does not run in an inverse problem: steps "
                     f"are the solver's, e.g. --solver {self.solver.value.name}+steps=100"

@@ -74,9 +74,10 @@ class Observations:
 
     def to_json(self) -> dict[str, Any]:
         """Everything that decides the observations; the images by their digest, wherever they lay."""
-        noise = {"noise_std": self.noise_std, "seed": self.seed} if self.noise_std else {}
-        observed = {"images": len(self.images_u8), "images_sha256": self._digest, "operator": self.operator.config()}
-        return {"observation": observed | noise, **self.beside.to_json()}
+        return {"observation": self._identity(), **self.beside.to_json()}
+
+    def record(self) -> dict[str, Any]:
+        return {"observation": self._identity(), **self.beside.record()}
 
     def number(self, index: int) -> int:
         """Which image the noise ``index`` has."""
@@ -93,6 +94,11 @@ class Observations:
     def pictures(self, indices: Sequence[int]) -> Tensor:
         """(len(indices), channels, height, width) float32 in [-1, 1]: the measurements for a reader."""
         return self.operator.picture(self.measurements(indices)).clamp(-1, 1)
+
+    def _identity(self) -> dict[str, Any]:
+        noise = {"noise_std": self.noise_std, "seed": self.seed} if self.noise_std else {}
+        observed = {"images": len(self.images_u8), "images_sha256": self._digest, "operator": self.operator.config()}
+        return observed | noise
 
     @cached_property
     def _digest(self) -> str:

@@ -18,6 +18,7 @@ from reprozoo.cards import (
     WeightsSource,
 )
 from reprozoo.errors import IntegrityError, UnavailableError
+from reprozoo.files import bytes_on_disk
 from reprozoo.weights.cache import FileCache, Progress, sha256_of
 from reprozoo.weights.hub import HubRecord, fetch_from_hub, local_folder
 
@@ -37,6 +38,11 @@ class FetchedFile:
     sha256: str
     origin: str
     revision: str | None = None
+
+    @property
+    def bytes_on_disk(self) -> int:
+        """Size of the file, or of all files of the folder."""
+        return bytes_on_disk(self.path)
 
 
 def fetch(

@@ -117,7 +117,7 @@ def test_each_condition_has_its_own_scores(store: Store) -> None:
     result = run(zoo, store, num_samples=71, conditions=labels)
     pair = result.pairs[0]
     assert pair.similarities is not None
-    assert [scores.name for scores in pair.by_condition] == ["none", "some", "many"]
+    assert [scores.name for scores in pair.by_condition] == result.conditions["names"] == ["none", "some", "many"]
     assert [scores.rp.count for scores in pair.by_condition] == [24, 24, 23]
     assert sum(scores.rp.successes for scores in pair.by_condition) == pair.rp.successes
     for k, scores in enumerate(pair.by_condition):

@@ -41,6 +41,10 @@ def test_identity_is_model_solver_and_every_option() -> None:
     assert all(one != two for i, one in enumerate(others) for two in others[:i])
 
 
+def test_a_model_may_have_a_precision_of_its_own() -> None:
+    assert SolvingZoo(default_zoo(), "dps").resolve("tiny-edm+dtype=bf16").base.dtype == "bfloat16"
+
+
 def test_a_recipe_is_plain_data_that_says_what_it_is() -> None:
     recipe = SolvingZoo(default_zoo(), "dps+steps=10").resolve("tiny-edm")
     assert pickle.loads(pickle.dumps(recipe)).identity() == recipe.identity()
