@@ -21,6 +21,7 @@ from reprozoo.plugins import Family, LoadContext, Option, Plugins, import_object
 
 if TYPE_CHECKING:
     from reprozoo.maps import Condition, NoiseToImageMap
+    from reprozoo.plugins import Registered
 
 PRECISION = Option(str, "precision of this model, in the place of --dtype", choices=(*DTYPES, *DTYPE_ALIASES))
 
@@ -147,6 +148,17 @@ class MapRecipe:
         return loaded
 
 
+@dataclass(frozen=True)
+class _Chosen:
+    """What a spec says, before weights are fetched: a card, its family, options of both, the precision."""
+
+    card: ModelCard
+    registered: Registered
+    options: Mapping[str, Any]
+    sampler: Mapping[str, Any]
+    dtype: str
+
+
 class Zoo:
     """The cards and families of this environment.
 
@@ -208,6 +220,27 @@ class Zoo:
         """
         from reprozoo.weights import fetch_all
 
+        chosen = self._chosen(text, dtype=dtype, offline=offline)
+        card, files, digests = fetch_all(chosen.card, offline=offline)
+        family: Family = chosen.registered.value
+        files |= _local_weights(family.options, chosen.options, files)
+        digests |= content_digests(family.options, chosen.options, digests)
+        return MapRecipe(
+            text, card, chosen.options, chosen.sampler, files, digests, device, chosen.dtype, family.output_version,
+            chosen.registered.plugin.provenance(f"family {family.name}"),
+            tuple(self._other_plugins(card, family, chosen.options)),
+        )  # fmt: skip
+
+    def check(self, text: str, *, offline: bool = False) -> ModelCard:
+        """The card of a spec, once everything that ``resolve`` asks of it before it fetches weights holds.
+
+        Raises:
+            UsageError, PluginError: as ``resolve``.
+            UnavailableError, IntegrityError: a scheme had to fetch something to make the card.
+        """
+        return self._chosen(text, dtype=DTYPES[0], offline=offline).card
+
+    def _chosen(self, text: str, *, dtype: str, offline: bool) -> _Chosen:
         if dtype not in DTYPES:
             raise UsageError(f"unknown dtype {dtype!r}; expected one of {', '.join(DTYPES)}")
         spec = MapSpec.parse(text)
@@ -220,14 +253,7 @@ class Zoo:
         own, rest = _split_options(given, family)
         options = _resolve_options(card, family, own)
         sampler = _resolve_sampler(card, family, rest, text)
-        card, files, digests = fetch_all(card, offline=offline)
-        files |= _local_weights(family.options, options, files)
-        digests |= content_digests(family.options, options, digests)
-        return MapRecipe(
-            text, card, options, sampler, files, digests, device, DTYPE_ALIASES.get(dtype, dtype),
-            family.output_version,
-            registered.plugin.provenance(f"family {family.name}"), tuple(self._other_plugins(card, family, options)),
-        )  # fmt: skip
+        return _Chosen(card, registered, options, sampler, DTYPE_ALIASES.get(dtype, dtype))
 
     def _other_plugins(
         self, card: ModelCard, family: Family, options: Mapping[str, Any]

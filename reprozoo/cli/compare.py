@@ -80,7 +80,7 @@ def compare(
     """
     from reprozoo.cli.fetching import data_name, fetch_ahead
     from reprozoo.engine import compare as run
-    from reprozoo.engine.posing import check_problem
+    from reprozoo.engine.posing import problem_zoo
     from reprozoo.zoo import default_zoo
 
     one_of_json_and_csv(as_json, as_csv)
@@ -97,11 +97,11 @@ def compare(
         "batch_size": batch_size,
     }
     folder = output_folder(output, models, chosen | noise)
-    check_problem(default_zoo(), models, **problem)
+    zoo = problem_zoo(default_zoo(), **problem)
     with ProgressDisplay(quiet=quiet) as progress:
         fetch_ahead(
-            [*models, *baselines], descriptor=descriptor, dataset=data_name(problem["observation"]), offline=offline,
-            progress=progress,
+            [*models, *baselines], zoo=zoo, descriptor=descriptor, dataset=data_name(problem["observation"]),
+            offline=offline, progress=progress,
         )  # fmt: skip
         comparison = run(models, **chosen, **noise_arguments(**noise), offline=offline, progress=progress.stage)
     say_sampled([*comparison.models, *(baseline.run for baseline in comparison.baselines)], quiet=quiet)

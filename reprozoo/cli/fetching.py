@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from reprozoo.cards import DescriptorCard, ModelCard
 from reprozoo.cli.progress import ProgressDisplay
-from reprozoo.mapspecs import MapSpec
 from reprozoo.zoo import default_zoo
 
 LARGE = 1e9  # bytes of weights that are worth a word
@@ -21,6 +21,7 @@ def data_name(observation: str | None) -> str | None:
 def fetch_ahead(
     specs: Iterable[str],
     *,
+    zoo: Any = None,
     descriptor: str | None,
     dataset: str | Path | None = None,
     offline: bool,
@@ -28,18 +29,23 @@ def fetch_ahead(
 ) -> None:
     """Fetch the weights of models and descriptor, and a data set, where they are not here yet; say which are large.
 
-    Unknown names are left to the engine, which says what is wrong with them.
+    Nothing is fetched before every spec is known to be one that can run. Unknown names of descriptors and data sets
+    are left to the engine, which says what is wrong with them.
+
+    Args:
+        zoo: where specs are resolved; that of this environment by default.
 
     Raises:
-        UsageError: a spec names no model.
+        UsageError, PluginError: a spec names no model, or one that cannot run.
         UnavailableError, IntegrityError, PartialError: from fetching.
     """
     from reprozoo.datasets import pull_dataset
     from reprozoo.weights import fetch, status
 
-    registry = default_zoo().registry
+    zoo = zoo or default_zoo()
+    registry = zoo.registry
     cards: list[tuple[str, ModelCard | DescriptorCard]]
-    cards = [(spec, default_zoo().card(MapSpec.parse(spec))) for spec in specs]
+    cards = [(spec, zoo.check(spec, offline=offline)) for spec in specs]
     cards += [(card.id, card) for card in registry.descriptors.values() if descriptor in (card.id, *card.aliases)]
     for name, card in cards:
         size = 0

@@ -87,14 +87,14 @@ def _sample(
 ) -> tuple[Subject, list[int]]:
     """The images of one model, in the store, and the indices of their noises."""
     from reprozoo.cli.fetching import data_name, fetch_ahead
-    from reprozoo.engine.posing import check_problem, pose
+    from reprozoo.engine.posing import pose, problem_zoo
     from reprozoo.engine.sampling import sample_models
     from reprozoo.engine.setup import fitted_to, make_setup
     from reprozoo.zoo import default_zoo
 
-    check_problem(default_zoo(), [model], **problem)
+    zoo = problem_zoo(default_zoo(), **problem)
     dataset = data_name(problem["observation"])
-    fetch_ahead([model], descriptor=None, dataset=dataset, offline=offline, progress=progress)
+    fetch_ahead([model], zoo=zoo, descriptor=None, dataset=dataset, offline=offline, progress=progress)
     setup = make_setup(**arguments, store=None, executor=None, progress=progress.stage)
     zoo, posed = pose(default_zoo(), [model], setup.conditions, offline=offline, **problem)
     setup = replace(setup, conditions=posed)

@@ -50,44 +50,38 @@ def pose(
     Raises:
         UsageError: only a part of a problem, a model without a denoiser, or a problem that does not fit the models.
     """
-    solving = check_problem(
-        zoo, specs, inverse=inverse, observation=observation, observation_noise=observation_noise, solver=solver
+    solving = problem_zoo(
+        zoo, inverse=inverse, observation=observation, observation_noise=observation_noise, solver=solver
     )
-    if solving is None or inverse is None or observation is None:
+    if inverse is None or observation is None:
         return zoo, conditions
-    operator = make_operator(inverse, solving.card(specs[0]).image_shape, plugins=solving.plugins)
+    cards = [solving.check(spec, offline=offline) for spec in specs]
+    operator = make_operator(inverse, cards[0].image_shape, plugins=solving.plugins)
     observed = observe(observation, operator, noise_std=observation_noise, beside=conditions, offline=offline)
     return solving, observed
 
 
-def check_problem(
+def problem_zoo(
     zoo: Any,
-    specs: Sequence[str],
     *,
     inverse: str | None,
     observation: str | Path | None,
     observation_noise: float,
     solver: str | None,
-) -> SolvingZoo | None:
-    """The zoo of a problem's solver, once the problem is whole and every model has a denoiser; nothing is fetched.
-
-    Returns:
-        None where there is no inverse problem.
+) -> Any:
+    """The zoo that puts a problem's solver over its models; the zoo itself where there is no problem.
 
     Raises:
-        UsageError: only a part of a problem, an unknown solver, or a model without a denoiser.
+        UsageError: only a part of a problem, or an unknown solver.
     """
     if inverse is None:
         for name, given in (("observation", observation), ("observation noise", observation_noise), ("solver", solver)):
             if given:
                 raise UsageError(f"the {name} belongs to an inverse problem: say which, e.g. --inverse inpaint-16")
-        return None
+        return zoo
     if observation is None:
         raise UsageError("an inverse problem needs images to observe: --observation photo.png, or cifar10:test")
-    solving = SolvingZoo(zoo, solver or DEFAULT_SOLVER)
-    for spec in specs:
-        solving.card(spec)
-    return solving
+    return SolvingZoo(zoo, solver or DEFAULT_SOLVER)
 
 
 def problem_settings(

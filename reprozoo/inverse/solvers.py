@@ -147,16 +147,16 @@ class SolvingZoo:
         """
         chosen = MapSpec.parse(text).options.get("solver")
         registered, options = (self.solver, self.options) if chosen is None else make_solver(chosen, self.plugins)
-        self.card(text)
+        self.check(text, offline=offline)
         base = self.zoo.resolve(SOLVER_CHOICE.sub("", text), device=device, dtype=dtype, offline=offline)
         provenance = registered.plugin.provenance(f"solver {registered.value.name}")
         digests = content_digests(registered.value.options, options, {})
         return SolverRecipe(text, base, registered.value, options, provenance, digests)
 
-    def card(self, text: str) -> ModelCard:
-        """The card of a spec's model, before anything is fetched; raises as ``resolve``."""
+    def check(self, text: str, *, offline: bool = False) -> ModelCard:
+        """As ``Zoo.check``, for models with a denoiser of pixels; raises as ``resolve``."""
         spec = MapSpec.parse(text)
-        card = self.zoo.card(spec)
+        card = self.zoo.card(spec, offline=offline)
         family = self.plugins.family(card.family, package=card.package).value
         if not family.denoiser or card.noise_shape != card.image_shape:
             raise UsageError(no_denoiser(text))
@@ -166,7 +166,7 @@ class SolvingZoo:
                     f"{text}: +{option} is for the model's sampler, and that does not run in an inverse problem: steps "
                     f"are the solver's, e.g. --solver {self.solver.value.name}+steps=100"
                 )
-        return card
+        return self.zoo.check(SOLVER_CHOICE.sub("", text), offline=offline)
 
 
 def make_solver(text: str, plugins: Plugins | None = None) -> tuple[Registered, dict[str, Any]]:

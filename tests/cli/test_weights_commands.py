@@ -142,6 +142,30 @@ def test_a_dry_run_says_what_would_be_fetched(cli, cards, monkeypatch):
     assert "has no revisions" in cli("pull", "imported@main").err
 
 
+@pytest.mark.parametrize(
+    ("models", "family", "code", "sentence"),
+    [
+        (["from-hub", "from-hub+stpes=4"], "uvit", 2, "no option 'stpes' (did you mean 'steps'?)"),
+        (["from-hub", "imported+dtype=float8"], "uvit", 2, "float8"),
+        (["from-hub", "left-over"], "gone", 3, "no plugin provides the family 'gone'"),
+    ],
+)
+def test_nothing_is_fetched_for_a_comparison_that_cannot_run(cli, cards, monkeypatch, models, family, code, sentence):
+    from reprozoo import zoo
+
+    left_over = cards / "config" / "reprozoo" / "registry" / "left-over.toml"
+    left_over.write_text(CARD.replace('"imported"', '"left-over"').replace('"uvit"', f'"{family}"'))
+    found = zoo.Zoo(registry=Registry([REGISTRY, left_over.parent]))
+    monkeypatch.setattr(zoo, "default_zoo", lambda: found)
+    with hub_server() as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        server.add("a/edm", hub_layouts.state_dict())
+        outcome = cli("compare", *models, "-n", 4, "--descriptor", "pixels")
+        assert (outcome.code, outcome.out) == (code, "")
+        assert sentence in outcome.err
+        assert server.requests == []
+
+
 def test_a_host_that_cannot_be_reached_is_named(cli, cards, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     outcome = cli("pull", "from-hub")
