@@ -100,13 +100,16 @@ class HubServer:
         files: Mapping[str, bytes] | Path,
         *,
         branch: str = "main",
+        commit: str | None = None,
         gated: bool = False,
         private: bool = False,
     ) -> str:
-        """Commit ``files`` (a dictionary, or a folder) to a branch; returns the commit."""
+        """Commit ``files`` (a dictionary, or a folder) to a branch; returns the commit, made of them or as given."""
         if isinstance(files, Path):
             files = {p.relative_to(files).as_posix(): p.read_bytes() for p in files.rglob("*") if p.is_file()}
-        commit = hashlib.sha1(json.dumps([[n, _sha256(b)] for n, b in sorted(files.items())]).encode()).hexdigest()
+        commit = (
+            commit or hashlib.sha1(json.dumps([[n, _sha256(b)] for n, b in sorted(files.items())]).encode()).hexdigest()
+        )
         kept = self.repos.setdefault(repo, Repo())
         kept.commits[commit] = dict(files)
         kept.branches[branch] = commit

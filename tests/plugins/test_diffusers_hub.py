@@ -138,6 +138,23 @@ def test_a_card_of_the_registry(two_versions: HubServer) -> None:
         reprozoo.resolve("sd-v1-3+variant=bf16")
 
 
+def test_a_card_of_a_pipeline_whose_network_lies_at_the_root(hub: HubServer) -> None:
+    """ddpm-cifar10-32, from the commit that it names."""
+    files = single_model(pipelines.files("DDPMPipeline"))
+    config = json.loads(files["config.json"]) | {"sample_size": 32}
+    source = default_zoo().registry.model("ddpm-cifar10-32").source().to_json()
+    hub.add(source["repo"], {**files, "config.json": json.dumps(config).encode()}, commit=source["revision"])
+    hub.add(source["repo"], single_model(pipelines.files("DDPMPipeline", 1)))  # what came later is not asked for
+    recipe = reprozoo.resolve("ddpm-cifar10-32+steps=2")
+    assert set(source["files"]) <= set(files)
+    assert (recipe.options["scheduler"], recipe.noise_shape) == ("ddim", (3, 32, 32))
+    noise = NoiseBank(0).noise(range(2), (3, 32, 32))
+    images = recipe.load()(noise)
+    assert torch.equal(
+        images, reprozoo.load(f"hf:google/ddpm-cifar10-32@{source['revision']}+scheduler=ddim+steps=2")(noise)
+    )
+
+
 def test_float32_is_taken_before_fp16_and_fp16_where_it_is_all(hub: HubServer) -> None:
     both = pipelines.files(SD, half=True)
     half = {name: body for name, body in both.items() if not name.endswith("model.safetensors")}
