@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reprozoo.cards import UNKNOWN, HubSource, ModelCard, Registry, canonical_digest
+from reprozoo.cards import UNKNOWN, HubSource, LocalSource, ModelCard, Registry, canonical_digest
 from reprozoo.errors import ContractError, ReprozooError, UsageError, did_you_mean
 from reprozoo.files import bytes_on_disk
 from reprozoo.mapspecs import DTYPE_ALIASES, DTYPES, MapSpec
@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from reprozoo.maps import Condition, NoiseToImageMap
     from reprozoo.plugins import Registered
 
-PRECISION = Option(str, "precision of this model, in the place of --dtype", choices=(*DTYPES, *DTYPE_ALIASES))
+COMMON_OPTIONS: Mapping[str, Option] = {  # of every model with a network
+    "dtype": Option(str, "precision of this model, in the place of --dtype", choices=(*DTYPES, *DTYPE_ALIASES)),
+    "weights": Option("weights", "a file or folder of other weights for the same network"),
+}
+DATA_FACTS = ("dataset", "split", "images_sha256", "labels_sha256", "training_images")  # of a card's training
 
 
 @dataclass(frozen=True)
@@ -179,10 +183,12 @@ class Zoo:
         """
         card = self._unadjusted_card(spec, offline)
         registered = self.plugins.families.get(card.family)
-        if registered is None or not registered.value.adjust:
+        if registered is None:
             return card
-        adjusted: ModelCard = import_object(registered.value.adjust)(card, spec.options, offline)
-        return adjusted
+        family: Family = registered.value
+        if family.adjust:
+            card = import_object(family.adjust)(card, spec.options, offline)
+        return _with_weights(card, Path(spec.options["weights"])) if "weights" in _common(spec, card, family) else card
 
     def _unadjusted_card(self, spec: MapSpec, offline: bool) -> ModelCard:
         if spec.scheme is None:
@@ -247,10 +253,9 @@ class Zoo:
         card = self.card(spec, offline=offline)
         registered = self.plugins.family(card.family, package=card.package)
         family: Family = registered.value
-        given = dict(spec.options)
-        if card.network and "dtype" in given:  # a formula has no precision to choose
-            dtype = PRECISION.parse("dtype", given.pop("dtype"))
-        own, rest = _split_options(given, family)
+        common = _common(spec, card, family)
+        dtype = common.get("dtype", dtype)
+        own, rest = _split_options({name: spec.options[name] for name in spec.options if name not in common}, family)
         options = _resolve_options(card, family, own)
         sampler = _resolve_sampler(card, family, rest, text)
         return _Chosen(card, registered, options, sampler, DTYPE_ALIASES.get(dtype, dtype))
@@ -289,6 +294,11 @@ def load(spec: str, *, device: str = "cpu", dtype: str = "float32", offline: boo
     return resolve(spec, device=device, dtype=dtype, offline=offline).load()
 
 
+def common_options(card: ModelCard, family: Family) -> dict[str, Option]:
+    """Options beside the family's own: none for a formula, which has no network."""
+    return {name: option for name, option in COMMON_OPTIONS.items() if card.network and name not in family.options}
+
+
 # --- small parts ---------------------------------------------------------------------------------------------------
 
 
@@ -305,6 +315,32 @@ def _at_revision(card: ModelCard, revision: str | None) -> ModelCard:
         raise UsageError(f"{card.id}@{revision}: no file of {card.id} comes from the Hub, so it has no revisions")
     moved = replace(found, revision=revision, sha256={}, bytes=UNKNOWN)
     return replace(card, weights=tuple(moved if source is found else source for source in card.weights))
+
+
+def _common(spec: MapSpec, card: ModelCard, family: Family) -> dict[str, Any]:
+    """Those of a spec's options that are common to all models, parsed."""
+    known = common_options(card, family)
+    return {name: known[name].parse(name, text) for name, text in spec.options.items() if name in known}
+
+
+def _with_weights(card: ModelCard, path: Path) -> ModelCard:
+    """The card with the weights of a file in the place of its own; how its own were trained is not said of these.
+
+    Raises:
+        UsageError: there is no such file, or it is of no known format; or the card has no "weights" to replace.
+    """
+    from reprozoo.weights import format_for
+
+    replaced = next((source for source in card.weights if source.name == "weights"), None)
+    if replaced is None:
+        names = ", ".join(source.name for source in card.weights) or "none"
+        raise UsageError(f"{card.id}: +weights= is in the place of a file called weights, and its files are: {names}")
+    if not path.exists():
+        raise UsageError(f"{card.id}+weights={path}: there is no such file or folder")
+    local = LocalSource(name=replaced.name, format=format_for(path, replaced.format), path=path.resolve())
+    weights = tuple(local if source is replaced else source for source in card.weights)
+    training = {name: card.training[name] for name in DATA_FACTS if name in card.training}
+    return replace(card, weights=weights, training=training, status_note="")
 
 
 def _split_options(given: Mapping[str, str], family: Family) -> tuple[dict[str, str], dict[str, str]]:

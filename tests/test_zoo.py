@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
-from reprozoo.errors import ContractError, PluginError, UsageError
+from reprozoo.errors import ContractError, IntegrityError, PluginError, UnavailableError, UsageError
+from reprozoo.inverse import SolvingZoo
 from reprozoo.mapspecs import MapSpec
-from reprozoo.zoo import MapRecipe, resolve
+from reprozoo.noise import NoiseBank
+from reprozoo.zoo import MapRecipe, default_zoo, resolve
 
 
 @pytest.mark.parametrize(
@@ -67,6 +72,51 @@ def test_a_model_may_have_a_precision_of_its_own() -> None:
         resolve("tiny-edm+dtype=int4")
     with pytest.raises(UsageError, match="has no option 'dtype'"):
         resolve("theory-gaussian+dtype=bf16")
+
+
+TINY_EDM = Path(__file__).parents[1] / "registry/weights/tiny-edm.safetensors"
+
+
+def test_other_weights_take_the_place_of_the_cards(tmp_path: Path) -> None:
+    """A copy is the same map; halved weights in another format are another one, of the same data."""
+    copy, halved = tmp_path / "copy.safetensors", tmp_path / "halved.pt"
+    shutil.copy(TINY_EDM, copy)
+    torch.save({name: tensor / 2 for name, tensor in load_file(TINY_EDM).items()}, halved)
+    own, same, other = resolve("tiny-edm"), resolve(f"tiny-edm+weights={copy}"), resolve(f"tiny-edm+weights={halved}")
+    assert same.identity() == own.identity()
+    assert other.identity() != own.identity()
+    noise = NoiseBank(0).noise(range(1), (3, 32, 32))
+    assert torch.equal(same.load()(noise), own.load()(noise))
+    assert not torch.equal(other.load()(noise), own.load()(noise))
+    assert (other.card.training["dataset"], "images_seen" in other.card.training) == ("cifar10", False)
+    assert other.describe()["card"]["weights"][0]["path"] == str(halved)
+    by_solver = SolvingZoo(default_zoo()).resolve(f"tiny-edm+weights={halved}")
+    assert by_solver.weights_digest == other.weights_digest
+
+
+def test_weights_of_an_untrained_model_need_no_import(tmp_path: Path) -> None:
+    """tiny-edm-half-a has the network of tiny-edm."""
+    with pytest.raises(UnavailableError, match="nobody has trained it yet"):
+        resolve("tiny-edm-half-a", offline=True)
+    recipe = resolve(f"tiny-edm-half-a+weights={TINY_EDM}", offline=True)
+    assert recipe.weights_digest == resolve("tiny-edm").weights_digest
+
+
+@pytest.mark.parametrize(
+    ("spec", "error", "sentence"),
+    [
+        ("tiny-edm+weights={}/nothing.pt", UsageError, "there is no such file or folder"),
+        ("tiny-edm+weights={}/text.txt", UsageError, "neither a safetensors nor a torch file"),
+        ("theory-gaussian+weights={}/text.txt", UsageError, "has no option 'weights'"),
+        (f"tiny-uvit+weights={TINY_EDM}", IntegrityError, "tiny-uvit"),
+    ],
+)
+def test_weights_that_do_not_fit_get_a_sentence(
+    tmp_path: Path, spec: str, error: type[Exception], sentence: str
+) -> None:
+    (tmp_path / "text.txt").write_text("these are no weights")
+    with pytest.raises(error, match=sentence):
+        resolve(spec.format(tmp_path)).load()
 
 
 def test_unknown_dtype_is_refused() -> None:

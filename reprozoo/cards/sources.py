@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 from urllib.parse import unquote, urlsplit
 
@@ -146,10 +147,23 @@ class UntrainedSource(WeightsSource):
         return f"the weights that `reprozoo train {self.recipe}` makes"
 
 
+@dataclass(frozen=True, kw_only=True)
+class LocalSource(WeightsSource):
+    """A file or folder of this machine that a map spec names in the place of the card's; no card can name one."""
+
+    kind: ClassVar[str] = "local"
+    path: Path
+
+    def describe(self) -> str:
+        return str(self.path)
+
+
 SOURCE_KINDS: dict[str, type[WeightsSource]] = {
     cls.kind: cls for cls in (BundledSource, HubSource, UrlSource, PypiSource, NpmSource, ManualSource, UntrainedSource)
 }
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
     return list(value) if isinstance(value, tuple) else value

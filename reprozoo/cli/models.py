@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from reprozoo.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from reprozoo.cards import ModelCard, WeightsSource
-    from reprozoo.plugins import Family
+    from reprozoo.plugins import Family, Option
     from reprozoo.zoo import Zoo
 
 STATUSES = {
@@ -90,15 +90,18 @@ def models(*, family: str | None, dataset: str | None, status: str | None, as_js
 def show(*, model: str, as_json: bool) -> None:
     """Show everything known about one model: card, options, weights and their status."""
     from reprozoo.mapspecs import MapSpec
-    from reprozoo.zoo import default_zoo
+    from reprozoo.zoo import common_options, default_zoo
 
     zoo = default_zoo()
     card = zoo.card(MapSpec.parse(model))
     registered = zoo.plugins.families.get(card.family)
     row = _row(zoo, card)
     if as_json:
-        family = {"options": _options(registered.value)} if registered else {}
-        print_json({"card": card.to_json(), "digest": card.digest(), "status": row.status, "bytes": row.bytes} | family)
+        facts = {"card": card.to_json(), "digest": card.digest(), "status": row.status, "bytes": row.bytes}
+        if registered:
+            own: Family = registered.value
+            facts["options"] = _options({**own.options, **common_options(card, own)})
+        print_json(facts)
     else:
         missing = None if registered else zoo.plugins.missing_family(card.family, package=card.package)
         _print_card(row, registered.value if registered else None, missing)
@@ -204,7 +207,7 @@ def _print_models(rows: Iterable[Row]) -> None:
     print_table(lines, header=header, right=(2,))
 
 
-def _options(family: Family) -> dict[str, dict[str, Any]]:
+def _options(options: Mapping[str, Option]) -> dict[str, dict[str, Any]]:
     return {
         name: {
             "kind": getattr(o.kind, "__name__", o.kind),
@@ -212,13 +215,13 @@ def _options(family: Family) -> dict[str, dict[str, Any]]:
             "choices": list(o.choices),
             "help": o.help,
         }
-        for name, o in family.options.items()
+        for name, o in options.items()
     }
 
 
 def _print_card(row: Row, family: Family | None, missing: str | None) -> None:
     from reprozoo.report.plain import one_line, shape
-    from reprozoo.zoo import PRECISION
+    from reprozoo.zoo import common_options
 
     card = row.card
     known = card.to_json()
@@ -234,8 +237,7 @@ def _print_card(row: Row, family: Family | None, missing: str | None) -> None:
     for name, option in (family.options if family else {}).items():
         value = card.options.get(name, option.default)
         lines.append((f"+{name}=", f"{option.help} ({'chosen by the family' if value is None else value})"))
-    if card.network:
-        lines.append(("+dtype=", f"{PRECISION.help} (float32)"))
+    lines += [(f"+{name}=", option.help) for name, option in common_options(card, family).items()] if family else []
     click.echo(styled(card.title, "bold"))
     print_table([[(name, "dim"), text] for name, text in lines])
     if card.sampler:

@@ -13,7 +13,7 @@ from reprozoo.inverse.catalogue import resolve_options
 from reprozoo.maps import Condition, DenoiserMap, NoiseToImageMap, check_condition
 from reprozoo.mapspecs import MapSpec
 from reprozoo.plugins import Plugins, Registered, SolverSpec, import_object, installed_plugins
-from reprozoo.zoo import MapRecipe, Zoo, content_digests, default_zoo
+from reprozoo.zoo import MapRecipe, Zoo, common_options, content_digests, default_zoo
 
 DEFAULT_SOLVER = "dps"
 SOLVER_CHOICE = re.compile(r"\+solver=[\w-]*")
@@ -161,7 +161,7 @@ class SolvingZoo:
         if not family.denoiser or card.noise_shape != card.image_shape:
             raise UsageError(no_denoiser(text))
         for option in spec.options:
-            if option not in (*family.options, "solver", "dtype"):
+            if option not in (*family.options, *common_options(card, family), "solver"):
                 raise UsageError(
                     f"{text}: +{option} is for the model's sampler, and that does not run in an inverse problem: steps "
                     f"are the solver's, e.g. --solver {self.solver.value.name}+steps=100"

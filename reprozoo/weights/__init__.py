@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from reprozoo.weights.checkpoint import Checkpoint
     from reprozoo.weights.fetching import FetchedFile, fetch, fetch_all, status
     from reprozoo.weights.folders import DiffusersFolder, read_folder
-    from reprozoo.weights.formats import read_checkpoint, read_tensors, recognise
+    from reprozoo.weights.formats import format_for, read_checkpoint, read_tensors, recognise
     from reprozoo.weights.hub import repository_files
     from reprozoo.weights.importing import forget, import_file, importable
     from reprozoo.weights.planning import PlannedFile, check_room, plan, size_of
@@ -33,6 +33,7 @@ _LAZY = {
     "fetch": "fetching",
     "fetch_all": "fetching",
     "forget": "importing",
+    "format_for": "formats",
     "import_file": "importing",
     "importable": "importing",
     "plan": "planning",
@@ -57,6 +58,7 @@ __all__ = [
     "fetch",
     "fetch_all",
     "forget",
+    "format_for",
     "import_file",
     "importable",
     "plan",

@@ -9,6 +9,7 @@ from reprozoo.cards import (
     UNKNOWN,
     BundledSource,
     HubSource,
+    LocalSource,
     ManualSource,
     ModelCard,
     NpmSource,
@@ -19,7 +20,7 @@ from reprozoo.cards import (
 )
 from reprozoo.errors import IntegrityError, UnavailableError
 from reprozoo.files import bytes_on_disk
-from reprozoo.weights.cache import FileCache, Progress, sha256_of
+from reprozoo.weights.cache import FileCache, Progress, content_digest, sha256_of
 from reprozoo.weights.hub import HubRecord, fetch_from_hub, local_folder
 
 
@@ -63,6 +64,8 @@ def fetch(
     """
     if isinstance(source, BundledSource):
         return _bundled(source, card_dir)
+    if isinstance(source, LocalSource):
+        return FetchedFile(source.path, content_digest(source.path), "local")
     if isinstance(source, HubSource):
         found = fetch_from_hub(source, offline=offline, progress=progress)
         return FetchedFile(found.path, found.sha256, "hub" if found.fetched else "cached", found.commit)
@@ -111,6 +114,8 @@ def status(source: WeightsSource) -> str:
     """What a list of models shows: bundled, cached, downloadable, gated, manual or untrained; nothing is verified."""
     if isinstance(source, BundledSource):
         return "bundled"
+    if isinstance(source, LocalSource):
+        return "cached"
     if isinstance(source, HubSource):
         if local_folder(source):
             return "cached"
@@ -165,6 +170,8 @@ def cached_name(source: WeightsSource) -> str:
             return source.filename
         case BundledSource():
             return PurePosixPath(source.file).name
+        case LocalSource():
+            return source.path.name
         case PypiSource() | NpmSource() if source.file:
             return PurePosixPath(source.file).name
         case PypiSource():

@@ -54,6 +54,16 @@ def recognise(path: Path) -> str:
     )
 
 
+def format_for(path: Path, like: str) -> str:
+    """How to read a file that stands in the place of one of the format ``like``: as that, parts included, if it can be.
+
+    Raises:
+        UsageError: as ``recognise``.
+    """
+    found, stated = recognise(path), like.partition(":")[0]
+    return like if stated == found or (stated, found) == ("score-sde", "torch") else found
+
+
 def read_checkpoint(
     path: Path, *, format: str = "auto", parameter_names: Sequence[str] | None = None, convert: bool = True
 ) -> Checkpoint:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reprozoo import paths
-from reprozoo.cards import UNKNOWN, BundledSource, HubSource, UrlSource, WeightsSource
+from reprozoo.cards import UNKNOWN, BundledSource, HubSource, LocalSource, UrlSource, WeightsSource
+from reprozoo.files import bytes_on_disk
 from reprozoo.weights.cache import FileCache, require_room
 from reprozoo.weights.fetching import cached_name, stated_sha256, status
 from reprozoo.weights.hub import VARIABLE, HubRecord, hub_is_offline, list_repository, local_folder, snapshot_folder
@@ -62,6 +63,8 @@ def size_of(source: WeightsSource, *, card_dir: Path) -> int | None:
     """Bytes of all files of a source as far as this machine knows; quick, no server is asked."""
     if isinstance(source, BundledSource):
         return _file_size(card_dir / source.file)
+    if isinstance(source, LocalSource):
+        return bytes_on_disk(source.path)
     if isinstance(source, HubSource):
         sizes = [file.bytes for file in _local_plan(source, "")]
         if all(size is not None for size in sizes):

@@ -161,6 +161,19 @@ def test_other_parts_from_everywhere(sd: HubServer, tmp_path: Path) -> None:
         reprozoo.load(f"{SPEC}+unet=c/deep/some")
 
 
+def test_a_whole_pipeline_of_this_machine(sd: HubServer, tmp_path: Path) -> None:
+    """As ``save_pretrained`` writes it, in the place of the repository's, also where a card wants another variant."""
+    for name, body in pipelines.files(SD, 1).items():
+        (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mine" / name).write_bytes(body)
+    found = image(f"{SPEC}+weights={tmp_path}/mine")
+    assert torch.equal(found, image("hf:b/sd+steps=2"))
+    sizes = "+steps=2+height=64+width=64"
+    assert torch.equal(found, image(f"sd-v1-4+scheduler=pndm{sizes}+weights={tmp_path}/mine"))
+    with pytest.raises(UsageError, match="is no diffusers folder"):
+        reprozoo.load(f"{SPEC}+weights={tmp_path}/mine/unet/diffusion_pytorch_model.safetensors")
+
+
 def test_each_is_another_map_and_said_in_the_report(sd: HubServer, tmp_path: Path) -> None:
     save_file(as_peft(adapted()), tmp_path / "x.safetensors")
     options = [
