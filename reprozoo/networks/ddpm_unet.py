@@ -9,7 +9,8 @@ Source: yang-song/score_sde_pytorch@cb1f359f ``models/ddpm.py``, ``models/layers
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -17,6 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from reprozoo.networks.song_blocks import PositionalEmbedding
+
+Norm = Callable[[int], nn.GroupNorm]  # of a number of channels
 
 
 class NIN(nn.Module):
@@ -34,12 +37,12 @@ class NIN(nn.Module):
 class ResidualBlock(nn.Module):
     """Two convolutions, the projected embedding added between them."""
 
-    def __init__(self, in_channels: int, out_channels: int, emb_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, emb_channels: int, norm: Norm) -> None:
         super().__init__()
-        self.GroupNorm_0 = nn.GroupNorm(32, in_channels, eps=1e-6)
+        self.GroupNorm_0 = norm(in_channels)
         self.Conv_0 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.Dense_0 = nn.Linear(emb_channels, out_channels)
-        self.GroupNorm_1 = nn.GroupNorm(32, out_channels, eps=1e-6)
+        self.GroupNorm_1 = norm(out_channels)
         self.Conv_1 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         self.NIN_0 = NIN(in_channels, out_channels) if in_channels != out_channels else None
 
@@ -54,9 +57,9 @@ class ResidualBlock(nn.Module):
 class Attention(nn.Module):
     """One head over all pixels."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, norm: Norm) -> None:
         super().__init__()
-        self.GroupNorm_0 = nn.GroupNorm(32, channels, eps=1e-6)
+        self.GroupNorm_0 = norm(channels)
         self.NIN_0, self.NIN_1, self.NIN_2, self.NIN_3 = (NIN(channels, channels) for _ in range(4))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -96,11 +99,13 @@ class DDPMUNet(nn.Module):
 
     Args:
         img_resolution: height and width of the image.
-        model_channels: channels at ``channel_mult`` 1; a multiple of 32.
+        model_channels: channels at ``channel_mult`` 1; a multiple of ``num_groups``.
         channel_mult: factor per level, from the full resolution down.
         num_blocks: residual blocks per level on the way down; on the way up there is one more.
         attn_resolutions: resolutions at which the network attends.
         patch_size: as ``SongUNet``'s; 1 in every released checkpoint.
+        num_groups: of every group norm; 32 in every released checkpoint. A group needs several channels: the norm of
+            a single one removes its mean, and with it the brightness of the image and of the noise.
     """
 
     def __init__(
@@ -113,18 +118,20 @@ class DDPMUNet(nn.Module):
         num_blocks: int = 2,
         attn_resolutions: Sequence[int] = (16,),
         patch_size: int = 1,
+        num_groups: int = 32,
     ) -> None:
         super().__init__()
-        if model_channels % 32:
-            raise ValueError(f"model_channels is {model_channels}; it must be a multiple of 32.")
+        if model_channels % num_groups:
+            raise ValueError(f"model_channels is {model_channels}; it must be a multiple of num_groups, {num_groups}.")
+        norm = partial(nn.GroupNorm, num_groups, eps=1e-6)
         self.map_noise = PositionalEmbedding(model_channels)
         emb_channels = 4 * model_channels
         self.patch_size, in_channels = patch_size, in_channels * patch_size**2
         top = img_resolution // patch_size
         levels = [(top >> level, model_channels * mult) for level, mult in enumerate(channel_mult)]
-        steps = _down(levels, model_channels, emb_channels, num_blocks, set(attn_resolutions))
-        steps += _middle(levels[-1][1], emb_channels)
-        steps += _up(levels, [model_channels, *_kept(steps)], emb_channels, num_blocks, set(attn_resolutions))
+        steps = _down(levels, model_channels, emb_channels, num_blocks, set(attn_resolutions), norm)
+        steps += _middle(levels[-1][1], emb_channels, norm)
+        steps += _up(levels, [model_channels, *_kept(steps)], emb_channels, num_blocks, set(attn_resolutions), norm)
         self._skips = [(step.takes_skip, step.leaves_skip) for step in steps]
         width = levels[0][1]
         self.all_modules = nn.ModuleList(
@@ -133,7 +140,7 @@ class DDPMUNet(nn.Module):
                 nn.Linear(emb_channels, emb_channels),
                 nn.Conv2d(in_channels, model_channels, 3, padding=1),
                 *(step.layer for step in steps),
-                nn.GroupNorm(32, width, eps=1e-6),
+                norm(width),
                 nn.Conv2d(width, in_channels, 3, padding=1),
             ]
         )
@@ -168,38 +175,46 @@ def _kept(steps: Sequence[_Step]) -> list[int]:
 
 
 def _down(
-    levels: Sequence[tuple[int, int]], width: int, emb_channels: int, num_blocks: int, attends: set[int]
+    levels: Sequence[tuple[int, int]], width: int, emb_channels: int, num_blocks: int, attends: set[int], norm: Norm
 ) -> list[_Step]:
     steps: list[_Step] = []
     for res, level_width in levels:
         if res != levels[0][0]:
             steps.append(_Step(Downsample(width), width, leaves_skip=True))
         for _ in range(num_blocks):
-            steps.append(
-                _Step(ResidualBlock(width, level_width, emb_channels), level_width, leaves_skip=res not in attends)
-            )
+            block = ResidualBlock(width, level_width, emb_channels, norm)
+            steps.append(_Step(block, level_width, leaves_skip=res not in attends))
             width = level_width
             if res in attends:
-                steps.append(_Step(Attention(width), width, leaves_skip=True))
+                steps.append(_Step(Attention(width, norm), width, leaves_skip=True))
     return steps
 
 
-def _middle(width: int, emb_channels: int) -> list[_Step]:
-    layers = (ResidualBlock(width, width, emb_channels), Attention(width), ResidualBlock(width, width, emb_channels))
+def _middle(width: int, emb_channels: int, norm: Norm) -> list[_Step]:
+    layers = (
+        ResidualBlock(width, width, emb_channels, norm),
+        Attention(width, norm),
+        ResidualBlock(width, width, emb_channels, norm),
+    )
     return [_Step(layer, width) for layer in layers]
 
 
 def _up(
-    levels: Sequence[tuple[int, int]], skips: list[int], emb_channels: int, num_blocks: int, attends: set[int]
+    levels: Sequence[tuple[int, int]],
+    skips: list[int],
+    emb_channels: int,
+    num_blocks: int,
+    attends: set[int],
+    norm: Norm,
 ) -> list[_Step]:
     steps, width = [], levels[-1][1]
     for res, level_width in reversed(levels):
         for _ in range(num_blocks + 1):
-            block = ResidualBlock(width + skips.pop(), level_width, emb_channels)
+            block = ResidualBlock(width + skips.pop(), level_width, emb_channels, norm)
             steps.append(_Step(block, level_width, takes_skip=True))
             width = level_width
         if res in attends:
-            steps.append(_Step(Attention(width), width))
+            steps.append(_Step(Attention(width, norm), width))
         if res != levels[0][0]:
             steps.append(_Step(Upsample(width), width))
     return steps
