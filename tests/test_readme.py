@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
@@ -59,6 +61,7 @@ def test_commands_run(tmp_path: Path) -> None:
     np.savez(tmp_path / "data.npz", images=images)
     np.savez(tmp_path / "their-images.npz", images=images, indices=np.arange(40))
     Image.fromarray(images[0]).save(tmp_path / "photo.png")
+    shutil.copy(ROOT / "registry/weights/tiny-edm.safetensors", tmp_path / "mine.safetensors")
     for line in (line for line in commands() if " sd-" not in line):  # gigabytes of a model hub
         short = line.replace("-n 256", "-n 4").replace("--data cifar10", "--data data.npz")
         words = shlex.split(short.replace("./their-images", "./their-images.npz"))

@@ -120,11 +120,12 @@ def _comparison(zoo: Zoo, card: ModelCard, spec: str) -> str:
 
 
 def _partner(zoo: Zoo, card: ModelCard) -> str | None:
-    """Another model that takes the same noise and classes: of the same data, a network, and easily had, rather."""
+    """Another model that takes the same noise and classes: of the same data, a network, easily had, trained apart."""
 
-    def distance(other: ModelCard) -> tuple[bool, bool, int, str]:
+    def distance(other: ModelCard) -> tuple[bool, bool, int, bool, str]:
         effort = list(STATUSES).index(status_of(zoo, other))
-        return (dataset_of(other) != dataset_of(card), not other.network, effort, other.id)
+        derived = not other.training.keys().isdisjoint(("start_sha256", "teacher_sha256"))
+        return (dataset_of(other) != dataset_of(card), not other.network, effort, derived, other.id)
 
     def takes(model: ModelCard) -> tuple[object, ...]:
         return (model.noise_shape, model.image_shape, model.num_classes)
