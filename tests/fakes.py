@@ -61,7 +61,7 @@ class FakeMap(NoiseToImageMap):
 
 @dataclass(frozen=True)
 class FakeRecipe:
-    """As ``zoo.MapRecipe``, for ``FakeMap``."""
+    """As ``MapRecipe``, for ``FakeMap``."""
 
     id: str = "fake"
     weights: int = 0

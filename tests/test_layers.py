@@ -27,6 +27,7 @@ LAYERS = (
     "weights",
     "plugins",
     "datasets",
+    "maprecipes",
     "zoo",
     "inverse",
     "descriptors",

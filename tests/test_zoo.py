@@ -14,9 +14,10 @@ from safetensors.torch import load_file
 
 from reprozoo.errors import ContractError, IntegrityError, PluginError, UnavailableError, UsageError
 from reprozoo.inverse import SolvingZoo
+from reprozoo.maprecipes import MapRecipe
 from reprozoo.mapspecs import MapSpec
 from reprozoo.noise import NoiseBank
-from reprozoo.zoo import MapRecipe, default_zoo, resolve
+from reprozoo.zoo import default_zoo, resolve
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ OnImages = Callable[[int], None]
 
 
 class Recipe(Protocol):
-    """A map that is not loaded yet; picklable. ``zoo.MapRecipe`` is one."""
+    """A map that is not loaded yet; picklable. ``maprecipes.MapRecipe`` is one."""
 
     @property
     def display_id(self) -> str: ...

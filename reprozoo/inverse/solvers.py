@@ -10,10 +10,11 @@ from typing import Any
 from reprozoo.cards import ModelCard
 from reprozoo.errors import ContractError, PluginError, ReprozooError, UsageError, did_you_mean
 from reprozoo.inverse.catalogue import resolve_options
+from reprozoo.maprecipes import MapRecipe
 from reprozoo.maps import Condition, DenoiserMap, NoiseToImageMap, check_condition
 from reprozoo.mapspecs import MapSpec
 from reprozoo.plugins import Plugins, Registered, SolverSpec, import_object, installed_plugins
-from reprozoo.zoo import MapRecipe, Zoo, common_options, content_digests, default_zoo
+from reprozoo.zoo import Zoo, common_options, content_digests, default_zoo
 
 DEFAULT_SOLVER = "dps"
 SOLVER_CHOICE = re.compile(r"\+solver=[\w-]*")
@@ -21,7 +22,7 @@ SOLVER_CHOICE = re.compile(r"\+solver=[\w-]*")
 
 @dataclass(frozen=True)
 class SolverRecipe:
-    """A model's recipe with a solver over it; as ``zoo.MapRecipe``, plain data and picklable.
+    """A model's recipe with a solver over it; as ``MapRecipe``, plain data and picklable.
 
     Attributes:
         spec: the text the user gave.

@@ -106,9 +106,11 @@ def _candidates(queries: Tensor, train_features: Tensor, *, keep: int, columns: 
     """(rows, keep) indices of the training rows with the greatest float32 products, in no particular order."""
     best = queries.new_empty(len(queries), 0)
     index = torch.empty(len(queries), 0, dtype=torch.int64, device=queries.device)
+    memory = queries.new_empty(len(queries) * min(columns, len(train_features)))  # new pages cost time
     for start in range(0, len(train_features), columns):
         chunk = train_features[start : start + columns].to(queries.device, torch.float32)
-        values, places = (queries @ chunk.T).topk(min(keep, len(chunk)), dim=1, sorted=False)
+        products = memory[: len(queries) * len(chunk)].view(len(queries), len(chunk))
+        values, places = torch.mm(queries, chunk.T, out=products).topk(min(keep, len(chunk)), dim=1, sorted=False)
         best, index = torch.cat([best, values], dim=1), torch.cat([index, places + start], dim=1)
         best, order = best.topk(min(keep, best.shape[1]), dim=1, sorted=False)
         index = index.gather(1, order)
