@@ -296,7 +296,7 @@ def content_digests(
         elif option.kind == "dataset":
             from reprozoo.datasets import dataset_digest
 
-            found[name] = dataset_digest(options[name])
+            found[name] = dataset_digest(options[name], options.get("split"))
     return found
 
 

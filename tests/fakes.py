@@ -74,6 +74,7 @@ class FakeRecipe:
     options: dict[str, Any] = field(default_factory=dict)
     claimed_weights: int | None = None  # what the card says; ``weights`` is what the loader hands out
     training: str = "unknown"
+    split: str = "train"
     classes: int | None = 10
     family: str = "fake"
     shape: tuple[int, int, int] = SHAPE
@@ -106,7 +107,7 @@ class FakeRecipe:
                 "dtype": self.dtype, "device": self.device}  # fmt: skip
 
     def describe(self) -> dict[str, Any]:
-        card = {"family": self.family, "training": {"dataset": self.training}}
+        card = {"family": self.family, "training": {"dataset": self.training, "split": self.split}}
         plugin = {"name": "fakes", "distribution": "tests", "version": "0", "gave": "family fake"}
         return {"spec": self.id, "card": card, "options": self.options, "plugin": plugin}
 

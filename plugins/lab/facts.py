@@ -142,9 +142,7 @@ def card_text(text: str, id: str, facts: Mapping[str, Any], sha256: str) -> str:
     head, found, tail = text.partition(TRAINING)
     if not found:
         raise UsageError(f"the card of {id} has no [training]; add it, before [[weights]]")
-    kept = [
-        line for line in tail.partition("\n[")[0].splitlines() if line.split(" = ")[0] in ("dataset", "split", "part")
-    ]
+    kept = [line for line in tail.partition("\n[")[0].splitlines() if line.split(" = ")[0] in ("dataset", "split")]
     weights = [
         "[[weights]]",
         'kind = "bundled"',

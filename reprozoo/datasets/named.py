@@ -63,13 +63,16 @@ def load_dataset(
     return read_images(Path(name), split)
 
 
-def dataset_digest(name: str | Path, *, registry: Registry | None = None) -> str:
-    """A digest of what ``load_dataset`` would give for all splits, without fetching what a card describes."""
+def dataset_digest(name: str | Path, split: str | None = None, *, registry: Registry | None = None) -> str:
+    """A digest of what ``load_dataset`` would give: of a plugin's data set for that split, of others for all splits.
+
+    Nothing is fetched for what a card describes.
+    """
     if (card := _card(name, registry)) is not None:
         return canonical_digest({split: [s.images_sha256, s.labels_sha256] for split, s in card.splits.items()})
     if Path(name).exists() and str(name) not in installed_plugins().datasets:
         return content_digest(Path(name))
-    return load_dataset(name, registry=registry).digest
+    return load_dataset(name, split, registry=registry).digest
 
 
 def dataset_giver(name: str | Path, *, registry: Registry | None = None) -> PluginRecord | None:

@@ -63,7 +63,7 @@ def generalize(
     Args:
         spec: map spec.
         dataset: name, folder or file; by default the training data that the model's card names.
-        split: of the data set; "train" by default.
+        split: of the data set; by default the card's where the card names the data set, "train" otherwise.
         num_samples, seed, noise, conditions, descriptor, threshold, device, dtype, batch_size, threads, offline, zoo,
             store, executor, progress: as in ``compare``.
 
@@ -83,7 +83,7 @@ def generalize(
     recipe = zoo.resolve(spec, device=setup.device, dtype=dtype, offline=offline)
     setup = fitted_to([recipe], setup)
     rules = make_rules(descriptor_of(descriptor, zoo, offline, threads), threshold, UNUSED_MAE_THRESHOLD)
-    name = dataset if dataset is not None else _training_data(recipe.describe())
+    name, split = (dataset, split) if dataset is not None else _training_data(recipe.describe(), split)
     train = load_dataset(name, split, registry=getattr(zoo, "registry", None), offline=offline)
     giver = dataset_giver(name, registry=getattr(zoo, "registry", None))
     (subject,) = sample_models([recipe], [recipe.display_id], setup, repeats=[0])
@@ -189,14 +189,15 @@ def _warnings(found: _Found, count: int, image_shape: Sequence[int], train: Imag
     return said
 
 
-def _training_data(description: dict[str, Any]) -> str:
-    dataset = description.get("card", {}).get("training", {}).get("dataset", "unknown")
+def _training_data(description: dict[str, Any], split: str | None) -> tuple[str, str | None]:
+    training = description.get("card", {}).get("training", {})
+    dataset = training.get("dataset", "unknown")
     if dataset == "unknown":
         raise UsageError(
             f"the card of {description.get('spec', 'this model')} does not say what it was trained on; "
             "name the data set: --data NAME, or a folder or file of images"
         )
-    return str(dataset)
+    return str(dataset), split or training.get("split")
 
 
 def _loader(subject: Subject, train: ImageDataset) -> ImageLoader:

@@ -33,9 +33,10 @@ class Option:
     """One option of a family, settable in a map spec as ``+name=value``.
 
     Args:
-        kind: int, float, bool or str; or "file" / "dataset", whose content's digest becomes part of the map's identity;
-            or "weights": a file or folder that is handed to ``load`` among the files and counts as weights, unless
-            the family's ``adjust`` has made it a source of the card.
+        kind: int, float, bool or str; or "file" / "dataset", whose content's digest becomes part of the map's identity
+            (a data set's split is the option called "split", where there is one); or "weights": a file or folder that
+            is handed to ``load`` among the files and counts as weights, unless the family's ``adjust`` has made it a
+            source of the card.
         help: one line for ``reprozoo show``.
         default: used where neither the spec nor the card sets it; None means "the family decides from the card".
         choices: the values allowed, if limited.

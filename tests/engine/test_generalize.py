@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from reprozoo.engine import ProgressEvent, generalize
 from reprozoo.errors import UsageError
 from reprozoo.results import Generalization
 from reprozoo.store import Store
-from tests.fakes import logged, run, some_images, two
+from tests.fakes import FakeRecipe, FakeZoo, logged, run, some_images, two
 
 
 def data_set(tmp_path: Path, images: Any) -> Path:
@@ -65,3 +66,16 @@ def test_images_of_another_size_than_the_data_have_no_pixel_distance(store: Stor
 def test_a_card_that_does_not_name_its_data_is_a_sentence(store: Store) -> None:
     with pytest.raises(UsageError, match="does not say what it was trained on"):
         generalize("a", zoo=two(), store=store, num_samples=8, descriptor="pixels", device="cpu")
+
+
+def test_the_training_data_are_those_that_the_card_names(store: Store, tmp_path: Path) -> None:
+    """Data set and split; another split of it may be asked for."""
+    for split, count in (("a", 3), ("b", 5)):
+        (tmp_path / split).mkdir()
+        for number, image in enumerate(some_images(count)):
+            Image.fromarray(image.transpose(1, 2, 0)).save(tmp_path / split / f"{number}.png")
+    zoo = FakeZoo(FakeRecipe("m", training=str(tmp_path), split="b"))
+    options: dict[str, Any] = {"zoo": zoo, "store": store, "num_samples": 8, "descriptor": "pixels", "device": "cpu"}
+    assert generalize("m", **options).train_count == 5
+    assert generalize("m", split="a", **options).train_count == 3
+    assert generalize("m", tmp_path, **options).train_count == 8

@@ -122,7 +122,7 @@ def test_a_card_gets_the_facts_and_weights_that_ship(tmp_path: Path) -> None:
     text = card_text(card.source_file.read_text(), card.id, given, "1" * 64)
     (tmp_path / "tiny-edm-half-a.toml").write_text(text)
     written = Registry([tmp_path]).model("tiny-edm-half-a")
-    assert written.training == {"dataset": "cifar10", "split": "train", "part": "even", **given}
+    assert written.training == {"dataset": "recipe-data", "split": "tiny-edm-half-a", **given}
     assert written.source().to_json() | {"name": ""} == {
         "kind": "bundled", "name": "", "format": "safetensors", "file": "weights/tiny-edm-half-a.safetensors",
         "sha256": "1" * 64,

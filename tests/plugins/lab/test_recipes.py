@@ -76,8 +76,8 @@ def test_card_says_what_the_recipe_does(name: str) -> None:
         assert source.file == f"weights/{name}.safetensors"
         assert (card.home / source.file).stat().st_size <= LARGEST_BYTES
     assert (card.num_classes or 0) == (10 if read.data.labels_sha256 else 0)
-    made = read.made_by is not None
-    trained_on = ("recipe-data", name) if made else ("cifar10", "train")
+    whole = read.made_by is None and read.data.part is None and read.data.classes is None
+    trained_on = ("cifar10", "train") if whole else ("recipe-data", name)
     assert (card.training["dataset"], card.training["split"]) == trained_on
     chosen = objective(read.objective.name, read.objective.options)
     if isinstance(chosen, DenoisingObjective):
