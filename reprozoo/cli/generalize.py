@@ -23,7 +23,7 @@ from reprozoo.cli.results import say_sampled, show_generalization
 @click.command(short_help="Measure how far a model copies a data set.")
 @click.argument("model", metavar="ID")
 @click.option("--data", "dataset", metavar="NAME", help="Data set, folder or file; the model's own when left out.")
-@click.option("--split", metavar="NAME", help='Part of the data set; "train" when left out.')
+@click.option("--split", metavar="NAME", help="Part of the data set; the model's own, or train, when left out.")
 @noise_options
 @descriptor_options
 @model_options
