@@ -24,13 +24,9 @@ def _linear_time(log_alpha: Tensor, beta_min: float, beta_max: float) -> Tensor:
 
 
 @dataclass(frozen=True)
-class VP(Kernel):
-    """Variance preserving, beta linear in time: alpha^2 + std^2 = 1.
+class _LinearBeta(Kernel):
+    """What the kernels of a beta linear in time share: the signal scale."""
 
-    Source: arXiv:2011.13456, equation 33; ``t_min`` is that paper's sampling epsilon (trained from 1e-5 on).
-    """
-
-    name: ClassVar[str] = "vp"
     t_min = 1e-3
     t_max = 1.0
     prior_std = 1.0
@@ -43,6 +39,19 @@ class VP(Kernel):
 
     def alpha(self, t: Tensor) -> Tensor:
         return torch.exp(_linear_log_alpha(t, self.beta_min, self.beta_max))
+
+    def dlog_alpha_dt(self, t: Tensor) -> Tensor:
+        return -0.5 * (self.beta_min + t * (self.beta_max - self.beta_min))
+
+
+@dataclass(frozen=True)
+class VP(_LinearBeta):
+    """Variance preserving, beta linear in time: alpha^2 + std^2 = 1.
+
+    Source: arXiv:2011.13456, equation 33; ``t_min`` is that paper's sampling epsilon (trained from 1e-5 on).
+    """
+
+    name: ClassVar[str] = "vp"
 
     def sigma(self, t: Tensor) -> Tensor:
         return torch.sqrt(torch.expm1(-2 * _linear_log_alpha(t, self.beta_min, self.beta_max)))
@@ -50,43 +59,25 @@ class VP(Kernel):
     def time(self, sigma: Tensor) -> Tensor:
         return _linear_time(-0.5 * torch.log1p(sigma.square()), self.beta_min, self.beta_max)
 
-    def dlog_alpha_dt(self, t: Tensor) -> Tensor:
-        return -0.5 * (self.beta_min + t * (self.beta_max - self.beta_min))
-
     def dsigma_dt(self, t: Tensor) -> Tensor:
         sigma = self.sigma(t)
         return -self.dlog_alpha_dt(t) * (1 + sigma.square()) / sigma
 
 
 @dataclass(frozen=True)
-class SubVP(Kernel):
+class SubVP(_LinearBeta):
     """Sub-VP: the signal scale of ``VP``, with std = 1 - alpha^2, so that sigma = 1/alpha - alpha.
 
     Source: arXiv:2011.13456, equation 34.
     """
 
     name: ClassVar[str] = "sub-vp"
-    t_min = 1e-3
-    t_max = 1.0
-    prior_std = 1.0
-
-    beta_min: float = 0.1
-    beta_max: float = 20.0
-
-    def __post_init__(self) -> None:
-        expect_increasing(self.name, beta_min=self.beta_min, beta_max=self.beta_max)
-
-    def alpha(self, t: Tensor) -> Tensor:
-        return torch.exp(_linear_log_alpha(t, self.beta_min, self.beta_max))
 
     def sigma(self, t: Tensor) -> Tensor:
         return -2 * torch.sinh(_linear_log_alpha(t, self.beta_min, self.beta_max))
 
     def time(self, sigma: Tensor) -> Tensor:
         return _linear_time(-torch.asinh(0.5 * sigma), self.beta_min, self.beta_max)
-
-    def dlog_alpha_dt(self, t: Tensor) -> Tensor:
-        return -0.5 * (self.beta_min + t * (self.beta_max - self.beta_min))
 
     def dsigma_dt(self, t: Tensor) -> Tensor:
         log_alpha = _linear_log_alpha(t, self.beta_min, self.beta_max)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from reprozoo.networks.song_blocks import Conv2d, group_norm, linear
+from reprozoo.networks.song_blocks import Conv2d, group_norm, linear, pixel_attention
 
 NORM_EPS = 1e-5
 
@@ -68,14 +68,7 @@ class ADMBlock(nn.Module):
             hidden = self.norm1(hidden + given)
         hidden = functional.dropout(functional.silu(hidden), self.dropout, self.training)
         x = self.conv1(hidden) + (x if self.skip is None else self.skip(x))
-        return x + self._attention(self.norm2(x)) if self.heads else x
-
-    def _attention(self, x: Tensor) -> Tensor:
-        # The three projections are interleaved per channel of a head: (head, channel, q|k|v).
-        q, k, v = self.qkv(x).reshape(len(x), self.heads, -1, 3, x[0, 0].numel()).transpose(2, 4).unbind(3)
-        attended = functional.scaled_dot_product_attention(q, k, v)
-        mixed: Tensor = self.proj(attended.transpose(2, 3).reshape(x.shape))
-        return mixed
+        return x + self.proj(pixel_attention(self.qkv(self.norm2(x)), heads=self.heads)) if self.heads else x
 
 
 class CosSinEmbedding(nn.Module):

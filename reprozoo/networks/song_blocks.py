@@ -131,14 +131,25 @@ class UNetBlock(nn.Module):
         residual = self.conv0(functional.silu(self.norm0(x))) + self.affine(emb)[:, :, None, None]
         residual = functional.dropout(functional.silu(self.norm1(residual)), self.dropout, self.training)
         x = (self.conv1(residual) + (x if self.skip is None else self.skip(x))) * SQRT_HALF
-        return x if self.norm2 is None else (x + self._attention(self.norm2(x))) * SQRT_HALF
+        if self.norm2 is None:
+            return x
+        attended: Tensor = self.proj(pixel_attention(self.qkv(self.norm2(x)), heads=1))
+        return (x + attended) * SQRT_HALF
 
-    def _attention(self, x: Tensor) -> Tensor:
-        # The three projections are interleaved per channel: (channel, q|k|v), not (q|k|v, channel).
-        q, k, v = self.qkv(x).reshape(x.shape[0], 1, x.shape[1], 3, -1).transpose(2, 4).unbind(3)
-        attended = functional.scaled_dot_product_attention(q, k, v)
-        mixed: Tensor = self.proj(attended.transpose(2, 3).reshape(x.shape))
-        return mixed
+
+def pixel_attention(qkv: Tensor, *, heads: int) -> Tensor:
+    """Attention of every pixel to all others.
+
+    Args:
+        qkv: (batch, 3 channels, height, width), the three projections interleaved per channel of a head: in the order
+            (head, channel, q|k|v), not (q|k|v, head, channel).
+
+    Returns:
+        (batch, channels, height, width).
+    """
+    q, k, v = qkv.reshape(len(qkv), heads, -1, 3, qkv[0, 0].numel()).transpose(2, 4).unbind(3)
+    attended = functional.scaled_dot_product_attention(q, k, v)
+    return attended.transpose(2, 3).reshape(len(qkv), -1, *qkv.shape[2:])
 
 
 class PositionalEmbedding(nn.Module):

@@ -10,6 +10,7 @@ from reprozoo.networks.adm_names import from_guided_diffusion
 from reprozoo.networks.adm_unet import ADMBlock, ADMUNet, CosSinEmbedding
 from reprozoo.networks.ddpm_unet import DDPMUNet
 from reprozoo.networks.multistage_unet import MultistageUNet
+from reprozoo.networks.song_blocks import pixel_attention
 from reprozoo.networks.song_names import from_score_sde, score_sde_parameters
 from reprozoo.networks.song_unet import SongUNet
 
@@ -71,7 +72,7 @@ def test_attention_heads_are_separate() -> None:
     q, k, v = block.qkv(x).reshape(2, 8, 3, 16).unbind(2)
     weights = torch.softmax(torch.einsum("hcq,hck->hqk", q, k) / 8**0.5, dim=2)
     expected = torch.einsum("hqk,hck->hcq", weights, v).reshape(x.shape)
-    torch.testing.assert_close(block._attention(x), expected)
+    torch.testing.assert_close(block.proj(pixel_attention(block.qkv(x), heads=2)), expected)
 
 
 def test_embedding_is_cosines_then_sines() -> None:
