@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("recipe")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the run.  [default: train/<id>]")
-@click.option("--data", help="Folder or file of the training images.  [default: the recipe's data set]")
+@click.option("--data", help="Folder or file of the recipe's data set, in place of its sources.")
 @click.option("--teacher", metavar="ID", help="In place of the model that is distilled, begun with, or makes images.")
 @click.option("--device", default="cpu", show_default=True, help="torch device.")
 @click.option("--resume", is_flag=True, help="Go on from the folder's checkpoint.")

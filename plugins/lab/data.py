@@ -68,17 +68,22 @@ def training_data(
     """The images of a recipe, checked against its digests.
 
     Args:
-        place: folder or file of the images, in place of the data set's sources.
+        place: folder or file of the data set's images, in place of its sources.
         device: where a model makes its images.
 
     Raises:
         IntegrityError: the images or labels are not those that the recipe names.
-        UsageError: the recipe asks for a part that does not exist.
+        UsageError: the recipe asks for a part that does not exist, or for images that a model makes and not ``place``.
     """
     spec = recipe.data
     if spec.part not in (None, *PARTS):
         raise UsageError(f"data.part is {spec.part!r}; it must be one of {', '.join(PARTS)}")
-    if recipe.made_by is not None and place is None:
+    if recipe.made_by is not None:
+        if place is not None:
+            raise UsageError(
+                f"the images of {recipe.id} are made by {recipe.made_by}, and {place} cannot be in their place: leave "
+                "out --data, or name another model with --teacher"
+            )
         return _made(recipe, device=device, offline=offline, report=report)
     dataset = load_dataset(place or spec.name, "train", offline=offline)
     _check(dataset.name, "images", dataset.digest, spec.images_sha256, spec.name)

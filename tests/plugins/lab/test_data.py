@@ -147,6 +147,8 @@ def test_training_data_that_a_model_makes(maker: Counted) -> None:
     assert torch.equal(training_data(replace(plain, data=pinned)).images_u8, found.images_u8)
     with pytest.raises(IntegrityError, match="what toy makes holds other images"):
         training_data(replace(plain, data=replace(spec, images_sha256="0" * 64)))
+    with pytest.raises(UsageError, match=r"made by toy, and photos cannot be in their place: leave out --data"):
+        training_data(replace(plain, data=spec), "photos")
     with pytest.raises(UsageError, match=r"needs data\.limit"):
         training_data(replace(plain, data=replace(spec, limit=None)))
 

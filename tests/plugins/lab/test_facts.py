@@ -17,6 +17,7 @@ from reprozoo_plugins.lab.command import train
 from reprozoo_plugins.lab.data import TrainingData
 from reprozoo_plugins.lab.evaluation import SIGMAS, denoising_errors, frechet_distance, rounded
 from reprozoo_plugins.lab.facts import card_text, write_facts
+from reprozoo_plugins.lab.recipe import find_recipe
 from reprozoo_plugins.lab.recording import curve_svg
 from torch import Tensor
 
@@ -134,21 +135,25 @@ def test_a_card_gets_the_facts_and_weights_that_ship(tmp_path: Path) -> None:
 
 
 def test_training_by_command_writes_the_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One batch of the smallest recipe, from a file of images, as a person would run it."""
+    """One batch of the smallest network, from a file of images, as a person would run it."""
     import numpy as np
 
     images = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
     np.savez(tmp_path / "set.npz", images=images)
+    digest = hashlib.sha256(images.tobytes()).hexdigest()
+    head, _, tail = find_recipe("tiny-w32-n64").read_text().partition("[data]")
+    data = f'[data]\nname = "cifar10"\nimages_sha256 = "{digest}"\n\n[training]'
+    (tmp_path / "own.toml").write_text(head + data + tail.partition("[training]")[2])
     monkeypatch.setattr(facts, "measured", lambda run, **settings: {})
     monkeypatch.chdir(tmp_path)
-    arguments = ["tiny-w32-n64", "--data", "set.npz", "--images", "64", "--offline"]
+    arguments = ["own.toml", "--data", "set.npz", "--images", "64", "--offline"]
     done = CliRunner().invoke(train, arguments, catch_exceptions=False)
     assert done.exit_code == 0
     folder = tmp_path / "train" / "tiny-w32-n64"
     assert f"written: {Path('train/tiny-w32-n64/card.toml')}" in done.output
     card = tomllib.loads((folder / "card.toml").read_text())
     assert card["training"]["images_seen"] == 64
-    assert card["training"]["images_sha256"] == hashlib.sha256(images.tobytes()).hexdigest()
+    assert card["training"]["images_sha256"] == digest
     assert card["weights"][0]["sha256"] == hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
     again = CliRunner().invoke(train, [*arguments, "--resume", "-q"], catch_exceptions=False)
     assert again.stdout.startswith("64 images, loss")
