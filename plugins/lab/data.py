@@ -26,8 +26,8 @@ from reprozoo.images import ROUNDING, to_uint8
 
 from .recipe import DataSpec, Recipe, find_recipe
 
-SHARD = 1024  # images of a file; made in batches of BATCH, which is part of what decides them
-BATCH = 128
+BATCH = 128  # images that a model makes at once, which is part of what decides them; a file holds so many
+REPORTED = 8 * BATCH
 HELD_OUT = 1000
 REMEDY = "set REPROZOO_HOME to a directory that you may write to"
 PARTS = {"even": slice(0, None, 2), "odd": slice(1, None, 2)}
@@ -168,22 +168,22 @@ def made_images(
     """
     recipe = resolve(model, device=device, offline=offline)
     document = {"map": recipe.identity(), "first_noise": first_noise, "noise": NoiseBank(0).spec()}
-    document |= {"rounding": ROUNDING, "shard": SHARD, "batch": BATCH}
+    document |= {"rounding": ROUNDING, "batch": BATCH}
     folder = paths.datasets_home() / "made" / canonical_digest(document)[:32]
-    numbers = range(wanted.start // SHARD, -(-wanted.stop // SHARD))
+    numbers = range(wanted.start // BATCH, -(-wanted.stop // BATCH))
     missing = [number for number in numbers if _read(folder / _name(number)) is None]
     if missing:
         folder.mkdir(parents=True, exist_ok=True)
         loaded = recipe.load()
         for done, number in enumerate(missing):
-            report(f"{model}: making images, {done * SHARD:,} of {len(missing) * SHARD:,}")
-            start = first_noise + number * SHARD
-            noises = (range(i, i + BATCH) for i in range(start, start + SHARD, BATCH))
-            made = [to_uint8(loaded(NoiseBank(0).noise(batch, loaded.noise_shape))) for batch in noises]
-            _write(folder / _name(number), torch.cat(made).numpy())
+            if done * BATCH % REPORTED == 0:
+                report(f"{model}: making images, {done * BATCH:,} of {len(missing) * BATCH:,}")
+            start = first_noise + number * BATCH
+            noise = NoiseBank(0).noise(range(start, start + BATCH), loaded.noise_shape)
+            _write(folder / _name(number), to_uint8(loaded(noise)).numpy())
     shards = [_read(folder / _name(number)) for number in numbers]
     images = np.concatenate([shard for shard in shards if shard is not None])
-    return np.ascontiguousarray(images[wanted.start - numbers.start * SHARD :][: len(wanted)])
+    return np.ascontiguousarray(images[wanted.start - numbers.start * BATCH :][: len(wanted)])
 
 
 def _name(number: int) -> str:

@@ -103,12 +103,11 @@ class Counted:
 
 @pytest.fixture
 def maker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Counted:
-    """The map that makes images, shards of eight in batches of four, and a cache of its own."""
+    """The map that makes images, files of eight images, and a cache of its own."""
     made = Counted()
     monkeypatch.setenv("REPROZOO_HOME", str(tmp_path))
     monkeypatch.setattr(data, "resolve", lambda spec, **settings: made)
-    monkeypatch.setattr(data, "SHARD", 8)
-    monkeypatch.setattr(data, "BATCH", 4)
+    monkeypatch.setattr(data, "BATCH", 8)
     monkeypatch.setattr(data, "HELD_OUT", 5)
     return made
 
