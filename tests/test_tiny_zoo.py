@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,21 +14,23 @@ from reprozoo.results import Comparison, PairScores
 from reprozoo.store import Store
 
 pytestmark = [pytest.mark.slow, pytest.mark.network]
-NOISES = 48
+SETTINGS: dict[str, Any] = {"num_samples": 48, "device": "cpu", "threads": 1}
 CARDS = Registry([Path(__file__).parent.parent / "registry"]).models.values()
-# Of the models that ship, those trained on all of CIFAR-10 without classes, by the shape of their noise.
-UNCONDITIONAL = {
-    shape: [
+
+
+def shipped(training_images: int) -> list[str]:
+    """Diffusion models without classes that ship, and saw so many images."""
+    return [
         card.id
         for card in CARDS
-        if card.noise_shape == shape
+        if card.noise_shape == card.image_shape
         and card.num_classes is None
-        and card.training.get("training_images") == 50_000
+        and card.training.get("training_images") == training_images
         and any(isinstance(source, BundledSource) for source in card.weights)
     ]
-    for shape in [(3, 32, 32), (128,)]
-}
-DIFFUSION, LATENT = UNCONDITIONAL.values()
+
+
+DIFFUSION, MEMORIZING = shipped(50_000), shipped(64)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +39,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def compared(ids: list[str], store: Store) -> Comparison:
-    return reprozoo.compare(ids, num_samples=NOISES, baselines=[], noise_floor=0, device="cpu", threads=1, store=store)
+    return reprozoo.compare(ids, baselines=[], noise_floor=0, store=store, **SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +57,14 @@ def test_diffusion_models_agree_because_they_share_the_noise(diffusion: Comparis
     pair = diffusion.pair(one, other)
     assert pair.rp.low > 0.8
     assert shuffled(pair) < 0.05
+
+
+@pytest.mark.parametrize("model", MEMORIZING)
+def test_a_model_of_64_images_copies_them_as_their_optimal_denoiser_does(model: str, store: Store) -> None:
+    found = reprozoo.generalize(model, store=store, **SETTINGS)
+    assert (found.dataset["count"], found.gl.value < 0.1) == (64, True)
+    assert found.memorization is not None
+    assert found.memorization.value > 0.9
+    optimal = f"theory-empirical+data=recipe-data+split={model}"
+    pair = compared([model, optimal], store).pair(model, optimal)
+    assert pair.rp.low > shuffled(pair)
