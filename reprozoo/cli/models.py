@@ -125,7 +125,10 @@ def _partner(zoo: Zoo, card: ModelCard) -> str | None:
     def distance(other: ModelCard) -> tuple[bool, bool, int, bool, str]:
         effort = list(STATUSES).index(status_of(zoo, other))
         derived = not other.training.keys().isdisjoint(("start_sha256", "teacher_sha256"))
-        return (dataset_of(other) != dataset_of(card), not other.network, effort, derived, other.id)
+        return (data(other) != data(card), not other.network, effort, derived, other.id)
+
+    def data(model: ModelCard) -> tuple[object, ...]:
+        return (dataset_of(model), model.training.get("split"))
 
     def takes(model: ModelCard) -> tuple[object, ...]:
         return (model.noise_shape, model.image_shape, model.num_classes)
