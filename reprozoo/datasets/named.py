@@ -69,7 +69,7 @@ def dataset_digest(name: str | Path, split: str | None = None, *, registry: Regi
     Nothing is fetched for what a card describes.
     """
     if (card := _card(name, registry)) is not None:
-        return canonical_digest({split: [s.images_sha256, s.labels_sha256] for split, s in card.splits.items()})
+        return canonical_digest({each: [s.images_sha256, s.labels_sha256] for each, s in card.splits.items()})
     if Path(name).exists() and str(name) not in installed_plugins().datasets:
         return content_digest(Path(name))
     return load_dataset(name, split, registry=registry).digest
