@@ -6,13 +6,9 @@ the network's arguments.
 
 from __future__ import annotations
 
-from torch import nn
-
 from reprozoo import LoadContext
 from reprozoo.denoisers import VectorToImageMap, load_weights
-from reprozoo.networks.generators import ConvGenerator, ResNetGenerator
-
-GENERATORS: dict[str, type[nn.Module]] = {"simple-cnn": ConvGenerator, "resnet": ResNetGenerator}
+from reprozoo.networks.generators import GENERATORS
 
 
 def load(context: LoadContext) -> VectorToImageMap:

@@ -1,18 +1,17 @@
 """From a VAE's card to a map; imported only when one is loaded.
 
-``network.architecture`` is "vampprior" (``GatedDecoder``; of a whole model's file only the decoder's mean is taken) or
-"resnet" (``ResNetGenerator``); the rest of the table is the network's arguments.
+``network.architecture`` is "simple-cnn", "resnet" or "vampprior" (``GatedDecoder``; of a whole model's file only the
+decoder's mean is taken); the rest of the table is the network's arguments.
 """
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from reprozoo import LoadContext
 from reprozoo.denoisers import VectorToImageMap, load_weights
-from reprozoo.networks.generators import GatedDecoder, ResNetGenerator
+from reprozoo.networks.generators import DECODERS, GatedDecoder
 
-DECODERS: dict[str, type[nn.Module]] = {"vampprior": GatedDecoder, "resnet": ResNetGenerator}
 VAMPPRIOR_DECODER = ("p_x_layers.", "p_x_mean.")  # beside the encoder, the pseudo-inputs and the variance
 
 

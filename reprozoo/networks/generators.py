@@ -161,3 +161,9 @@ class GatedDense(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         gated: Tensor = self.h(x) * torch.sigmoid(self.g(x))
         return gated
+
+
+GENERATORS: dict[str, type[nn.Module]] = {"simple-cnn": ConvGenerator, "resnet": ResNetGenerator}
+"""By the names that cards give them as ``network.architecture``."""
+DECODERS: dict[str, type[nn.Module]] = {**GENERATORS, "vampprior": GatedDecoder}
+"""The same of VAEs."""

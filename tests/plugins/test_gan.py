@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from reprozoo import IntegrityError, NoiseBank, UsageError
 from reprozoo.cards import HubSource
-from reprozoo.networks.generators import ConvGenerator, ResNetGenerator
+from reprozoo.networks.generators import GENERATORS, ConvGenerator
 from reprozoo.plugins import installed_registry
 from reprozoo.testing import assert_map_contract
 from tests.families import load_family
@@ -26,7 +26,7 @@ def network_of(config: dict[str, Any]) -> torch.nn.Module:
     """With random weights, and running averages as after a training."""
     torch.manual_seed(0)
     arguments = {key: value for key, value in config.items() if key != "architecture"}
-    network = (ConvGenerator if config["architecture"] == "simple-cnn" else ResNetGenerator)(**arguments)
+    network = GENERATORS[config["architecture"]](**arguments)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     network(torch.randn(32, 6))
@@ -65,7 +65,7 @@ def test_files_of_the_original_code_are_read(tmp_path: Path) -> None:
 def test_cards_describe_a_generator_of_their_shapes(name: str) -> None:
     card = installed_registry().model(name)
     arguments = {key: value for key, value in card.network.items() if key != "architecture"}
-    network = (ConvGenerator if card.network["architecture"] == "simple-cnn" else ResNetGenerator)(**arguments)
+    network = GENERATORS[card.network["architecture"]](**arguments)
     noise = torch.zeros(2, *card.noise_shape)
     assert network.eval()(noise).shape == (2, *card.image_shape)
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from reprozoo import IntegrityError, NoiseBank, UsageError
-from reprozoo.networks.generators import GatedDecoder, ResNetGenerator
+from reprozoo.networks.generators import DECODERS
 from reprozoo.plugins import installed_registry
 from reprozoo.testing import assert_map_contract
 from tests.families import load_family
@@ -23,7 +23,7 @@ FACTS = {"family": "vae", "noise_shape": [5], "image_shape": [3, 8, 8]}
 def network_of(config: dict[str, Any]) -> torch.nn.Module:
     torch.manual_seed(0)
     arguments = {key: value for key, value in config.items() if key != "architecture"}
-    network = (GatedDecoder if config["architecture"] == "vampprior" else ResNetGenerator)(**arguments)
+    network = DECODERS[config["architecture"]](**arguments)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return network.eval()
@@ -59,13 +59,13 @@ def test_the_mean_of_the_vampprior_code(tmp_path: Path) -> None:
 def test_cards_describe_a_decoder_of_their_shapes(name: str) -> None:
     card = installed_registry().model(name)
     arguments = {key: value for key, value in card.network.items() if key != "architecture"}
-    network = (GatedDecoder if card.network["architecture"] == "vampprior" else ResNetGenerator)(**arguments)
+    network = DECODERS[card.network["architecture"]](**arguments).eval()
     assert network(torch.zeros(2, *card.noise_shape)).shape == (2, *card.image_shape)
 
 
 def test_wrong_architecture_and_wrong_file_are_sentences(tmp_path: Path) -> None:
     save_file(network_of(RESNET).state_dict(), tmp_path / "file")
-    with pytest.raises(UsageError, match="no architecture 'conv'; expected one of vampprior, resnet"):
+    with pytest.raises(UsageError, match="no architecture 'conv'; expected one of simple-cnn, resnet, vampprior"):
         load_family({**FACTS, "network": {"architecture": "conv"}}, {"weights": tmp_path / "file"})
     with pytest.raises(IntegrityError, match=r"another network than its card: it lacks p_x_layers\.0"):
         load_family({**FACTS, "network": GATED}, {"weights": tmp_path / "file"})
