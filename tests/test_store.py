@@ -8,7 +8,9 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,19 @@ def test_only_what_is_missing_is_missing(entry: Entry) -> None:
     assert entry.missing(range(100), block=SHARD_ROWS) == []
     assert entry.missing(range(130), block=SHARD_ROWS) == [(100, 128), (128, 130)]
     assert entry.missing([3, 200, 201, 300], block=SHARD_ROWS) == [(200, 202), (300, 301)]
+
+
+def test_shards_of_some_rows(entry: Entry) -> None:
+    assert [(shard.start, shard.stop) for shard in entry.shards()] == [(0, 64), (64, 100)]
+    assert [shard.start for shard in entry.shards(10, 64)] == [0]
+    assert [shard.start for shard in entry.shards(64, 65)] == [64]
+    assert entry.shards(100, 200) == []
+
+
+def test_what_is_there_is_not_written_again(entry: Entry) -> None:
+    entry.put(0, rows(64, 128), facts={"writer": "second"})
+    assert (entry.rows([0]) == rows(0, 1)).all()
+    assert entry.shards(0, 64)[0].facts == {}
 
 
 def test_runs_are_cut_at_the_block() -> None:
@@ -254,6 +269,16 @@ def test_one_writer_a_shard(store: Store) -> None:
     assert entry.lease(0, 64) is not None
 
 
+def test_waiting_for_a_lease_takes_it_when_it_is_free(entry: Entry) -> None:
+    held = entry.lease(100, 164)
+    assert held is not None
+    release = threading.Timer(0.3, held.release)
+    release.start()
+    with entry.wait_for_lease(100, 164):
+        assert release.finished.is_set()
+        assert entry.lease(100, 164) is None
+
+
 def test_the_lease_of_a_dead_process_is_taken_over(tmp_path: Path) -> None:
     path = tmp_path / "x.lease"
     holder = (
@@ -327,6 +352,23 @@ def test_pruning_by_age_key_and_everything(store: Store, entry: Entry) -> None:
     entry.put(0, rows(0, 8))
     assert store.prune(everything=True).paths == [entry.folder]
     assert store.entries() == []
+
+
+def test_an_entry_that_was_chosen_twice_is_pruned_once(store: Store, entry: Entry) -> None:
+    assert store.prune(everything=True, unused_for_s=0, key=entry.key[:8]).paths == [entry.folder]
+
+
+def test_files_that_vanish_meanwhile_are_no_error(store: Store, entry: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Path.iterdir
+
+    def with_a_ghost(folder: Path) -> Iterator[Path]:
+        yield from real(folder)
+        yield folder / ".vanished.tmp"
+
+    monkeypatch.setattr(Path, "iterdir", with_a_ghost)
+    (info,) = store.entries()
+    assert info.rows == 100
+    assert store.prune(key=entry.key).paths == [entry.folder]
 
 
 def test_using_an_entry_keeps_it_from_being_pruned_by_age(store: Store, entry: Entry) -> None:

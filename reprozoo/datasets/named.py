@@ -60,7 +60,7 @@ def load_dataset(
             f"no data set is called {str(name)!r}{did_you_mean(str(name), known)}, and no file or folder either; "
             f"the data sets are: {', '.join(known) or 'none'}"
         )
-    return read_images(Path(name), split)
+    return read_images(Path(name), split or "train")
 
 
 def dataset_digest(name: str | Path, split: str | None = None, *, registry: Registry | None = None) -> str:

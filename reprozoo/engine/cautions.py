@@ -28,7 +28,7 @@ def check_canary(subjects: Sequence[Subject], digests: Sequence[str]) -> None:
             raise IntegrityError(
                 f"{a.label} and {b.label} have different weights and made bit-identical images: "
                 "the same weights twice? One of them was not run. Look at the loader of its family and at the files on "
-                "its card, remove the images with `reprozoo cache prune`, and compare again"
+                "its card, remove the images with `reprozoo cache prune --all`, and compare again"
             )
 
 

@@ -129,9 +129,9 @@ def compare(
         baselines=[replace(b, run=run) for b, run in zip(verdict.baselines, runs[len(recipes) :], strict=True)],
         tests=verdict.tests,
         settings=settings(
-            specs, setup, rules, seed=seed, noise=noise, descriptor=descriptor, dtype=dtype,
+            specs, setup, rules, descriptor=descriptor, dtype=dtype,
             mae_threshold=mae_threshold, mirror=mirror, noise_floor=noise_floor,
-            baselines=[reference.recipe.display_id for reference in found],
+            baselines=[reference.recipe.display_id for reference in found], automatic_baselines=baselines is None,
             **problem_settings(inverse, observation, observation_noise, solver),
         ),
         indices=[list(run) for run in runs_of(setup.indices)],

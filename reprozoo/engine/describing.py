@@ -55,9 +55,11 @@ def describe_all(
     meter = Meter(progress, "describing", sum(stop - start for runs in left for start, stop in runs))
     for entry, (label, images, _), runs in zip(entries, wanted, left, strict=True):
         meter.label = label
-        for start, stop in runs:
-            entry.put(start, descriptor(torch.from_numpy(images.rows(range(start, stop)))).numpy())
-            meter.add(stop - start)
+        for run in runs:
+            with entry.wait_for_lease(*run):
+                for start, stop in entry.missing(range(*run), block=BLOCK_ROWS):  # not what another process made
+                    entry.put(start, descriptor(torch.from_numpy(images.rows(range(start, stop)))).numpy())
+            meter.add(run[1] - run[0])
     return [_gathered(entry, indices, descriptor.dim) for entry, (_, _, indices) in zip(entries, wanted, strict=True)]
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from reprozoo.conditions import Conditions
 from reprozoo.datasets import ImageDataset, dataset_giver, load_dataset
 from reprozoo.descriptors import Descriptor
+from reprozoo.engine.cautions import FEW_SAMPLES
 from reprozoo.engine.describing import describe_all
 from reprozoo.engine.judging import Rules, make_rules
 from reprozoo.engine.pixels import pass_over_pixels
@@ -33,7 +34,6 @@ from reprozoo.store import Store
 RATIO_EDGES = tuple(i / 40 for i in range(41))
 BLOCK_ROWS = 256
 TRAIN_SUBSET = 1000
-FEW_SAMPLES = 100
 UNUSED_MAE_THRESHOLD = 15.0
 
 
@@ -87,17 +87,19 @@ def generalize(
     train = load_dataset(name, split, registry=getattr(zoo, "registry", None), offline=offline)
     giver = dataset_giver(name, registry=getattr(zoo, "registry", None))
     (subject,) = sample_models([recipe], [recipe.display_id], setup, repeats=[0])
-    digests = pass_over_pixels([subject.images], setup.indices, [], partners=None).digests
+    digests = pass_over_pixels([subject.images], setup.indices, []).digests
     run = replace(subject.run, images_sha256=digests[0])
     found = _search(subject, train, setup.indices, rules, setup.store, progress)
     return Generalization(
         model=run,
         **vars(found),
         train_count=len(train),
-        dataset={"id": str(name), "name": train.name, "count": len(train), "images_sha256": train.digest},
+        dataset={
+            "id": str(name), "name": train.name, "split": split or "train", "count": len(train),
+            "images_sha256": train.digest,
+        },
         settings=settings(
-            [spec], setup, rules, seed=seed, noise=noise, descriptor=descriptor, dtype=dtype, dataset=str(name),
-            split=split,
+            [spec], setup, rules, descriptor=descriptor, dtype=dtype, dataset=str(name), split=split,
         ),
         score_names={
             "gl": f"gl[{rules.descriptor.id}, >{rules.threshold:g}]",
@@ -181,7 +183,9 @@ def _warnings(found: _Found, count: int, image_shape: Sequence[int], train: Imag
     said = []
     if count < FEW_SAMPLES:
         said.append(f"Only {count} noises were sampled: the intervals are wide; ask for 1000 or more (-n).")
-    if found.memorization is None:
+    if found.memorization is None and len(train) < 2:
+        said.append("No pixel distances: memorization is the ratio of two, and there is one training image.")
+    elif found.memorization is None:
         size = "×".join(map(str, train.images_u8.shape[1:]))
         said.append(
             f"No pixel distances: the images are {'×'.join(map(str, image_shape))} and the training images {size}."

@@ -111,19 +111,19 @@ def judge(
     matched = matching(indices, conditions)
     found = pass_over_pixels(
         [subject.images for subject in subjects], indices, [*among, *chain.from_iterable(against)],
-        partners=next(iter(matched.partners), None), progress=progress,
+        shuffled=among, partners=next(iter(matched.partners), None), progress=progress,
     )  # fmt: skip
     check_canary(subjects, found.digests)
     features = _features(subjects, indices, rules, store, progress)
 
-    def scores(a: int, b: int, *, shuffle: bool) -> PairScores:
+    def scores(a: int, b: int) -> PairScores:
         return pair_scores(
             (subjects[a].label, subjects[b].label), (features[a], features[b]), found.errors[a, b],
-            found.shuffled.get((a, b)) if shuffle else None,
+            found.shuffled.get((a, b)),
             threshold=rules.threshold, mae_threshold=rules.mae_threshold, matching=matched,
         )  # fmt: skip
 
-    pairs = [scores(a, b, shuffle=True) for a, b in among]
+    pairs = [scores(a, b) for a, b in among]
     runs = [
         _finished_run(subject, digest, own.own, rules, store, progress)
         for subject, digest, own in zip(subjects, found.digests, features, strict=True)
@@ -132,8 +132,7 @@ def judge(
         models=runs[: len(models)],
         pairs=pairs,
         baselines=[
-            Baseline(run, [scores(a, b, shuffle=False) for a, b in own])
-            for run, own in zip(runs[len(models) :], against, strict=True)
+            Baseline(run, [scores(a, b) for a, b in own]) for run, own in zip(runs[len(models) :], against, strict=True)
         ],
         tests=paired_tests(pairs, rules.threshold),
         warnings=[

@@ -26,7 +26,7 @@ class PixelPass:
     Attributes:
         digests: per model, sha256 of its images in the order of the noises.
         errors: per pair, (n,) float64 mean absolute errors in 1/255.
-        shuffled: the same on mismatched noises; empty for a single noise.
+        shuffled: the same on mismatched noises, of the pairs that were asked for; empty for a single noise.
     """
 
     digests: list[str]
@@ -39,21 +39,23 @@ def pass_over_pixels(
     indices: Sequence[int],
     pairs: Sequence[Pair],
     *,
-    partners: Tensor | None,
+    shuffled: Sequence[Pair] = (),
+    partners: Tensor | None = None,
     progress: Progress | None = None,
 ) -> PixelPass:
     """Read every image block by block, in memory that does not grow with the number of noises.
 
     Args:
         pairs: positions in ``images``.
-        partners: (n,) positions: image i of the first is also paired with image partners[i] of the second; None for no
-            such pairs.
+        shuffled: pairs whose mismatched images are compared too.
+        partners: (n,) positions: there, image i of the first is paired with image partners[i] of the second; None for a
+            single noise.
     """
     count = len(indices)
     digests = [hashlib.sha256() for _ in images]
     errors = {pair: torch.empty(count, dtype=torch.float64) for pair in pairs}
-    shuffled = {pair: torch.empty(count, dtype=torch.float64) for pair in pairs if partners is not None}
-    seconds = sorted({b for _, b in pairs})
+    mismatched_errors = {pair: torch.empty_like(errors[pair]) for pair in shuffled if partners is not None}
+    seconds = sorted({b for _, b in shuffled})
     meter = Meter(progress, "scoring", count)
     for start in range(0, count, SHARD_ROWS):
         places = range(start, min(start + SHARD_ROWS, count))
@@ -65,10 +67,10 @@ def pass_over_pixels(
         if partners is not None:
             others = [indices[i] for i in partners[places.start : places.stop].tolist()]
             mismatched = {b: _read(images[b], others) for b in seconds}
-            for a, b in pairs:
-                shuffled[a, b][places.start : places.stop] = mean_absolute_errors(block[a], mismatched[b])
+            for a, b in shuffled:
+                mismatched_errors[a, b][places.start : places.stop] = mean_absolute_errors(block[a], mismatched[b])
         meter.add(len(places))
-    return PixelPass([digest.hexdigest() for digest in digests], errors, shuffled)
+    return PixelPass([digest.hexdigest() for digest in digests], errors, mismatched_errors)
 
 
 def _read(images: ImageRows, indices: Sequence[int]) -> Tensor:

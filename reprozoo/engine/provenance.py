@@ -19,7 +19,7 @@ import reprozoo
 from reprozoo.descriptors import Descriptor
 from reprozoo.engine.judging import Rules
 from reprozoo.engine.setup import Setup
-from reprozoo.noise import NoiseSource
+from reprozoo.noise import NoiseBank, NoiseFile
 from reprozoo.results import ModelRun
 from reprozoo.store import runs_of
 
@@ -31,8 +31,6 @@ def settings(
     setup: Setup,
     rules: Rules,
     *,
-    seed: int,
-    noise: NoiseSource | str | Path | None,
     descriptor: str | Descriptor,
     **others: Any,
 ) -> dict[str, Any]:
@@ -40,8 +38,8 @@ def settings(
     return {
         "specs": list(specs),
         "num_samples": len(setup.indices),
-        "seed": seed if noise is None else None,
-        "noise_file": str(noise) if isinstance(noise, (str, Path)) else None,
+        "seed": setup.noise.seed if isinstance(setup.noise, NoiseBank) else None,
+        "noise_file": str(setup.noise.path) if isinstance(setup.noise, NoiseFile) else None,
         "descriptor": descriptor if isinstance(descriptor, str) else descriptor.id,
         "threshold": rules.threshold,
         "device": setup.device,

@@ -93,7 +93,7 @@ def sample_models(
 
     Args:
         labels: one a recipe, all different.
-        repeats: how many noises each recipe runs again at another batch size; 0 for none.
+        repeats: how many noises each recipe runs again at another batch size; 0 or 1 for none.
 
     Raises:
         ReprozooError: a map failed, or the store cannot be written or is damaged; what was finished stays.
@@ -102,8 +102,9 @@ def sample_models(
     for recipe, repeat in zip(recipes, repeats, strict=True):
         batch_size = setup.batch_size_of(recipe)
         wanted = [_wanted(recipe, setup, setup.indices, batch_size)]
-        if repeat:
-            wanted.append(_wanted(recipe, setup, setup.indices[:repeat], other_batch_size(batch_size)))
+        if repeat > 1:  # one image alone has no other batch size
+            other = other_batch_size(min(batch_size, repeat))
+            wanted.append(_wanted(recipe, setup, setup.indices[:repeat], other))
         plan.append(wanted)
     every = [wanted for model in plan for wanted in model]
     unique = list({wanted.entry.key: wanted for wanted in every}.values())  # one spec may be given twice
@@ -114,6 +115,9 @@ def sample_models(
 
 def other_batch_size(batch_size: int) -> int:
     """The batch size of the repetition: a third, so that 64 noises come in odd batches and one alone.
+
+    Args:
+        batch_size: of the largest batch that the first run really has.
 
     >>> other_batch_size(64), other_batch_size(2), other_batch_size(1)
     (21, 1, 2)
@@ -180,11 +184,18 @@ def _subject(model: Sequence[_Wanted], label: str, done: Mapping[str, list[Shard
         reused=len(main.indices) - made,
         sampling_s=sum(shard.seconds for shard in shards),
         batch_size=main.batch_size,
-        smallest_batch_size=min([main.batch_size, *(shard.batch_size for shard in shards)]),
+        smallest_batch_size=_smallest_batch_size(main),
     )
     if floor is None:
         return Subject(run, main.entry, weights=recipe.weights_digest)
     return Subject(run, main.entry, floor.entry, floor.indices, floor.batch_size, recipe.weights_digest)
+
+
+def _smallest_batch_size(wanted: _Wanted) -> int:
+    """Less than was asked for where memory ran out, in this run or in the one that filled the store."""
+    first, last = wanted.indices[0], wanted.indices[-1]
+    needed = [int(shard.facts.get("batch_size", wanted.batch_size)) for shard in wanted.entry.shards(first, last + 1)]
+    return min([wanted.batch_size, *needed])
 
 
 def image_loader(subjects: Sequence[Subject], others: Mapping[str, ImageRows] | None = None) -> ImageLoader:

@@ -159,8 +159,8 @@ def check_room(setup: Setup, needed_bytes: int) -> None:
     if needed_bytes > free:
         raise UsageError(
             f"the images need {needed_bytes / 1e9:,.1f} GB in {setup.store.root}, and {free / 1e9:,.1f} GB are free "
-            "there; ask for fewer samples, make room (`reprozoo cache prune`), or choose another place with "
-            "REPROZOO_HOME"
+            "there; ask for fewer samples, make room (`reprozoo cache prune --unused-for 30d`), or choose another "
+            "place with REPROZOO_HOME"
         )
 
 

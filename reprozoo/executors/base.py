@@ -79,18 +79,18 @@ class ShardDone:
 
     Attributes:
         made: images made for it here; 0 where another process had made them.
-        batch_size: the smallest that was needed; less than the task's where memory ran out.
         seconds: spent on making the images.
     """
 
     task: ShardTask
     made: int
-    batch_size: int
     seconds: float
 
 
 class Executor(Protocol):
-    """Makes shards; every shard it reports is in the store."""
+    """Makes shards; every shard it reports is in the store, with the fact "batch_size": the smallest that was needed,
+    less than the task's where memory ran out.
+    """
 
     def run(self, tasks: Sequence[ShardTask], *, on_images: OnImages | None = None) -> Iterator[ShardDone]:
         """Make the images of all tasks, those of one recipe after each other.

@@ -6,12 +6,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 
 from reprozoo.errors import ContractError, ReprozooError
 from reprozoo.executors.base import OnImages, Recipe, ShardDone, ShardTask
 from reprozoo.executors.sampling import BatchSize, exact_numerics, sample
 from reprozoo.maps import NoiseToImageMap
+from reprozoo.store import Entry
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.05, 1.0
 
@@ -46,24 +48,35 @@ def _try(task: ShardTask, loaded: _OneMap, on_images: OnImages) -> ShardDone | N
     if lease is None:
         return None
     with lease:
-        made, seconds, smallest = 0, 0.0, task.batch_size
+        made, seconds = 0, 0.0
         for start, stop in entry.missing(range(task.start, task.stop), block=task.stop):
-            batch_size = loaded.batch_size(task)
 
             def on_batch(count: int) -> None:
                 lease.renew()
                 on_images(count)
 
             started = time.perf_counter()
-            with _explained(task):
-                images = sample(loaded.get(task.recipe), task.part(start, stop), batch_size, on_batch)
+            _fill(entry, task.part(start, stop), loaded, on_batch)
             seconds += time.perf_counter() - started
-            smallest = min(smallest, batch_size.value)
-            entry.put(start, images, facts={"batch_size": batch_size.value})
             made += stop - start
         if made < task.stop - task.start:
             on_images(task.stop - task.start - made)
-    return ShardDone(task, made, smallest, seconds)
+    return ShardDone(task, made, seconds)
+
+
+def _fill(entry: Entry, task: ShardTask, loaded: _OneMap, on_batch: OnImages) -> None:
+    """Make the images of a task and store them: all, or those finished before it failed or was interrupted."""
+    images = np.empty((task.stop - task.start, *task.recipe.image_shape), np.uint8)
+    done, batch_size = 0, loaded.batch_size(task)
+    try:
+        with _explained(task):
+            for batch in sample(loaded.get(task.recipe), task, batch_size):
+                images[done : done + len(batch)] = batch
+                done += len(batch)
+                on_batch(len(batch))
+    finally:
+        if done:
+            entry.put(task.start, images[:done], facts={"batch_size": batch_size.value})
 
 
 class _OneMap:

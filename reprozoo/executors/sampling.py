@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -28,22 +28,18 @@ class BatchSize:
         self.value = (self.value + 1) // 2
 
 
-def sample(
-    loaded: NoiseToImageMap, task: ShardTask, batch_size: BatchSize, on_batch: Callable[[int], None]
-) -> NDArray[np.uint8]:
-    """The images of a task.
+def sample(loaded: NoiseToImageMap, task: ShardTask, batch_size: BatchSize) -> Iterator[NDArray[np.uint8]]:
+    """The images of a task, batch by batch.
 
     Args:
         batch_size: is halved, as often as needed, when memory runs out.
-        on_batch: called with the number of images just made.
 
-    Returns:
-        (stop - start, *image_shape) uint8.
+    Yields:
+        (count, *image_shape) uint8.
 
     Raises:
         PartialError: memory does not suffice for a single image.
     """
-    images = np.empty((task.stop - task.start, *task.recipe.image_shape), np.uint8)
     start = task.start
     while start < task.stop:
         stop = min(start + batch_size.value, task.stop)
@@ -57,10 +53,8 @@ def sample(
             batch_size.value = stop - start
             batch_size.halve()
             continue
-        images[start - task.start : stop - task.start] = batch
-        on_batch(stop - start)
+        yield batch
         start = stop
-    return images
 
 
 def _batch(loaded: NoiseToImageMap, task: ShardTask, indices: range) -> NDArray[np.uint8] | None:

@@ -4,10 +4,9 @@ A score that counts is strict at its threshold (a similarity of exactly 0.6 is n
 score reads is checked first: what would give a wrong number gives a ContractError.
 """
 
-from reprozoo.metrics.baselines import partners, shuffle_shifts, shuffled_similarities
+from reprozoo.metrics.baselines import partners, shuffle_shifts
 from reprozoo.metrics.memorization import PixelNeighbours, memorization_ratio, memorized, pixel_neighbours
 from reprozoo.metrics.pairs import (
-    flip_aware_similarities,
     mae_score,
     mean_absolute_errors,
     pfd,
@@ -36,7 +35,6 @@ __all__ = [
     "below",
     "count_near_threshold",
     "data_misfits",
-    "flip_aware_similarities",
     "gl_score",
     "mae_score",
     "mcnemar",
@@ -52,7 +50,6 @@ __all__ = [
     "share_above",
     "share_below",
     "shuffle_shifts",
-    "shuffled_similarities",
     "similarities",
     "similarity_quantiles",
     "threshold_curve",

@@ -6,8 +6,6 @@ import torch
 from torch import Tensor
 
 from reprozoo.errors import ContractError
-from reprozoo.metrics.checks import check_same_shape
-from reprozoo.metrics.pairs import similarities
 
 SHIFTS = 7
 
@@ -30,8 +28,8 @@ def partners(groups: Tensor) -> list[Tensor]:
     """For each sample another one of its group, in several rounds: its mismatched noise of equal condition.
 
     Within a group of k samples, in order, sample j is paired with sample (j + shift) mod k, the shifts being those of
-    ``shuffle_shifts(k)``, over again where other groups have more. Samples that are alone in their group are mismatched
-    among each other, and a single one of them with any other sample.
+    ``shuffle_shifts(k)``, over again where other groups have more. Samples that are alone in their group form one; a
+    single such sample joins the largest.
 
     Args:
         groups: (n,) integers; equal for samples of equal condition.
@@ -44,9 +42,8 @@ def partners(groups: Tensor) -> list[Tensor]:
     """
     shuffle_shifts(len(groups))
     _, group, sizes = torch.unique(groups, return_inverse=True, return_counts=True)
-    group = torch.where(sizes[group] == 1, len(sizes), group)
-    if int((group == len(sizes)).sum()) == 1:
-        group = torch.zeros_like(group)
+    alone = sizes[group] == 1
+    group = torch.where(alone, len(sizes) if int(alone.sum()) > 1 else sizes.argmax(), group)
     order = group.argsort(stable=True)
     _, sizes = torch.unique(group, return_counts=True)
     starts = sizes.cumsum(0) - sizes
@@ -58,25 +55,3 @@ def partners(groups: Tensor) -> list[Tensor]:
         other = (place + shift.repeat_interleave(sizes)) % sizes.repeat_interleave(sizes)
         rounds.append(torch.empty_like(order).scatter_(0, order, order[starts.repeat_interleave(sizes) + other]))
     return rounds
-
-
-def shuffled_similarities(features_a: Tensor, features_b: Tensor, groups: Tensor | None = None) -> Tensor:
-    """Similarities of images of different noises: what the pair's scores would be if the noise decided nothing.
-
-    Each image takes part once a round, so the values are not independent: give their quantiles and share, not an
-    interval that assumes independence.
-
-    Args:
-        features_a: (n, dim) unit-norm descriptors of the first model's images.
-        features_b: the second model's, of the same noises in the same order.
-        groups: (n,) integers, equal for samples of equal condition, as ``partners`` takes them; None for one condition.
-
-    Returns:
-        (rounds, n) float32, a row for each round of ``partners``.
-
-    Raises:
-        ContractError: as ``similarities``, or fewer than two samples.
-    """
-    check_same_shape(features_a, features_b, "features")
-    rounds = partners(torch.zeros(len(features_a), dtype=torch.int64) if groups is None else groups)
-    return torch.stack([similarities(features_a, features_b[others]) for others in rounds])

@@ -42,26 +42,6 @@ def row_products(first: Tensor, second: Tensor) -> Tensor:
     return (first * second).sum(-1).clamp_(-1, 1).to(torch.float32)
 
 
-def flip_aware_similarities(features_a: Tensor, features_b: Tensor, mirrored_b: Tensor) -> Tensor:
-    """The larger of the similarity to b and to the mirror image of b, per pair.
-
-    Never below ``similarities(features_a, features_b)``: for models trained with horizontal flips, whose image of one
-    noise may be either of the two.
-
-    Args:
-        features_a: (n, dim) unit-norm descriptors.
-        features_b: the same shape.
-        mirrored_b: descriptors of b's images flipped left to right.
-
-    Returns:
-        (n,) float32 in [-1, 1].
-
-    Raises:
-        ContractError: as ``similarities``.
-    """
-    return torch.maximum(similarities(features_a, features_b), similarities(features_a, mirrored_b))
-
-
 def rp_score(features_a: Tensor, features_b: Tensor, *, threshold: float = 0.6) -> float:
     """Share of noises from which two models make the same image (reproducibility).
 

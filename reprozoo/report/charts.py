@@ -88,7 +88,7 @@ def strip(score: Proportion, marks: Sequence[tuple[str, float]], *, label: str) 
     """A score between 0 and 1 with its interval as a dot and a whisker, and baselines as ticks: (CSS class, value)."""
     plot = Plot(low=0.0, width=240, height=30, left=6, right=6, above=0, below=0)
     middle = plot.height / 2
-    spans = {"noise-floor": (3, middle), "gaussian": (middle, plot.height - 3)}  # above and below: they often coincide
+    spans = {"noise-floor": (3, middle), "baseline": (middle, plot.height - 3)}  # above and below: they often coincide
     parts = [f'<line class="axis" x1="{plot.x(0):.1f}" x2="{plot.x(1):.1f}" y1="{middle}" y2="{middle}"/>']
     parts += [
         f'<line class="tick {escape(kind)}" x1="{plot.x(v):.1f}" x2="{plot.x(v):.1f}" y1="{top}" y2="{bottom}"/>'

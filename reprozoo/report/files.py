@@ -115,7 +115,7 @@ def read_comparison(folder: Path) -> Comparison:
     try:
         comparison = Comparison.from_json(json.loads((folder / RESULT_FILE).read_text(encoding="utf-8")))
         rows = list(csv.DictReader(io.StringIO((folder / PAIRS_FILE).read_text(encoding="utf-8"))))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise UsageError(f"cannot read the results in {folder}: {error}") from error
     values: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for row in rows:

@@ -19,7 +19,7 @@ MATRIX_OF_TWO = 2
 
 @dataclass(frozen=True)
 class PairRow:
-    """One pair: its line of the score table, and its figures."""
+    """One pair: its line of the score table, and its figures; ``against`` has the models' scores by baseline."""
 
     a: str
     b: str
@@ -27,7 +27,7 @@ class PairRow:
     strip: Markup
     shuffled: Proportion | None
     floors: list[tuple[str, Proportion]]
-    gaussians: list[tuple[str, Proportion]]
+    against: list[list[tuple[str, Proportion]]]
     mae: Proportion
     median: float
     conditions: list[ConditionScores]
@@ -74,6 +74,7 @@ class ComparisonPage(Page):
 
     models: Sequence[str] = ()
     pairs: Sequence[PairRow] = ()
+    baselines: Sequence[str] = ()
     matrices: Sequence[Matrix] = ()
     pairs_open: int = PAIRS_OPEN
     problem: str = ""
@@ -82,10 +83,6 @@ class ComparisonPage(Page):
     @property
     def has_floors(self) -> bool:
         return any(pair.floors for pair in self.pairs)
-
-    @property
-    def has_gaussians(self) -> bool:
-        return any(pair.gaussians for pair in self.pairs)
 
 
 @dataclass(frozen=True)
@@ -113,6 +110,7 @@ def comparison_page(comparison: Comparison) -> ComparisonPage:
         models=labels,
         score_note=f"{names['rp']} and {names['mae']}. {words.descriptor_note(comparison)}",
         pairs=[_pair_row(comparison, pair) for pair in comparison.pairs],
+        baselines=[baseline.run.label for baseline in comparison.baselines],
         matrices=_matrices(comparison),
         problem=words.problem(comparison),
         reconstructions=[
@@ -149,7 +147,7 @@ def _facts(result: Comparison | Generalization) -> list[str]:
     facts = [f"{count:,} noises"]
     if result.settings.get("seed") is not None:
         facts.append(f"seed {result.settings['seed']}")
-    facts.append(str(result.descriptor.get("name") or result.descriptor.get("id", "")))
+    facts.append(str(result.descriptor.get("id", "")))
     return [
         fact
         for fact in (
@@ -163,11 +161,11 @@ def _facts(result: Comparison | Generalization) -> list[str]:
 def _pair_row(comparison: Comparison, pair: PairScores) -> PairRow:
     label, threshold = f"{pair.model_a} and {pair.model_b}", float(comparison.settings["threshold"])
     shuffled = pair.shuffled
-    floors, gaussians = words.noise_floors(comparison, pair), words.gaussian_scores(comparison, pair)
+    floors = words.noise_floors(comparison, pair)
+    against = [words.baseline_scores(baseline, pair) for baseline in comparison.baselines]
     marks = [("shuffled", shuffled.rp.value)] if shuffled is not None else []
-    marks += [("noise-floor", score.value) for _, score in floors] + [
-        ("gaussian", score.value) for _, score in gaussians
-    ]
+    marks += [("noise-floor", score.value) for _, score in floors]
+    marks += [("baseline", score.value) for scores in against for _, score in scores]
     return PairRow(
         a=pair.model_a,
         b=pair.model_b,
@@ -175,7 +173,7 @@ def _pair_row(comparison: Comparison, pair: PairScores) -> PairRow:
         strip=charts.strip(pair.rp, marks, label=f"RP score of {label}"),
         shuffled=shuffled.rp if shuffled is not None else None,
         floors=floors,
-        gaussians=gaussians,
+        against=against,
         mae=pair.mae,
         median=pair.similarity.quantiles["0.5"],
         conditions=words.lowest_conditions(pair, len(pair.by_condition)),

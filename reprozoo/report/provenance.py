@@ -44,8 +44,13 @@ CARD_ROWS = (
 
 
 def command_of(result: Comparison | Generalization) -> str:
-    """The command line that makes the result again, with every choice written out, quoted for a shell."""
+    """The command line that makes the result again, with every choice written out, quoted for a shell.
+
+    Empty where no option can say what was chosen from Python.
+    """
     settings = result.settings
+    if _only_from_python(result):
+        return ""
     specs = list(map(str, settings.get("specs") or []))
     if isinstance(result, Generalization):
         verb, specs = "generalize", specs or [result.model.spec]
@@ -55,10 +60,23 @@ def command_of(result: Comparison | Generalization) -> str:
     for name, flag in OPTION_FLAGS.items():
         value = settings.get(name)
         if value is not None and not (verb == "score" and name not in SCORE_OPTIONS):
-            words += [flag, f"{value:g}" if isinstance(value, float) else str(value)]
+            words += [flag, _number(value) if isinstance(value, float) else str(value)]
     words += ["--mirror"] if settings.get("mirror") else []
     words += _condition_words(result.conditions)
     return shlex.join([*words, *_baseline_words(result)])
+
+
+def _only_from_python(result: Comparison | Generalization) -> bool:
+    """Whether the noise was no bank's and no file's, or random classes were drawn from another seed than the noise."""
+    seed, file = result.settings.get("seed"), result.settings.get("noise_file")
+    if result.noise and seed is None and file is None:
+        return True
+    return file is None and result.conditions.get("random_class", {}).get("seed", seed) != seed
+
+
+def _number(value: float) -> str:
+    """Short where that is the number, exact otherwise."""
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
 
 
 def _condition_words(conditions: Mapping[str, Any]) -> list[str]:
@@ -71,14 +89,11 @@ def _condition_words(conditions: Mapping[str, Any]) -> list[str]:
 
 
 def _baseline_words(result: Comparison | Generalization) -> list[str]:
-    """The Gaussian theory is found again by itself; other baselines have to be named."""
-    if not isinstance(result, Comparison) or "baselines" not in result.settings:
+    """Nothing where they were found by themselves, as they will be again."""
+    if not isinstance(result, Comparison) or result.settings.get("automatic_baselines", True):
         return []
     if not result.baselines:
         return ["--no-baseline"]
-    families = {baseline.run.description.get("card", {}).get("family") for baseline in result.baselines}
-    if families == {"theory-gaussian"} and not any("+" in baseline.run.spec for baseline in result.baselines):
-        return []
     return [word for baseline in result.baselines for word in ("--baseline", baseline.run.spec)]
 
 

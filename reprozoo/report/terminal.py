@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -92,6 +93,11 @@ def _pair_name(name: str, style: str = "") -> Text:
     return Text(name if len(name) <= LONG_NAME else name.replace(" × ", " ×\n"), style=style)
 
 
+def _narrow(name: str) -> str:
+    """In a line for each of its words."""
+    return re.sub("([-+])", r"\1\n", name)
+
+
 def _reconstructions(comparison: Comparison) -> Table:
     """How well each model found the observed images again."""
     table = _table(words.problem(comparison), "PSNR, dB", "misfit, of 255")
@@ -115,9 +121,8 @@ def _pair_table(comparison: Comparison) -> Table:
     """The lowest scores first, so that what differs is seen."""
     pairs = sorted(comparison.pairs, key=lambda pair: pair.rp.value)[:PAIRS_SHOWN]
     floors = any(words.noise_floors(comparison, pair) for pair in pairs)
-    gaussians = any(words.gaussian_scores(comparison, pair) for pair in pairs)
-    extra = [name for shown, name in ((floors, "noise floor"), (gaussians, "gaussian")) if shown]
-    table = _table("pair", "RP", "95 % interval", "shuffled", *extra, "MAE")
+    against = [f"against {_narrow(baseline.run.label)}" for baseline in comparison.baselines]
+    table = _table("pair", "RP", "95 % interval", "shuffled", *(["noise floor"] if floors else []), *against, "MAE")
     for pair in pairs:
         cells: list[Text | str] = [
             _pair_name(f"{pair.model_a} × {pair.model_b}"),
@@ -125,7 +130,7 @@ def _pair_table(comparison: Comparison) -> Table:
             _shuffled(pair),
         ]
         cells += [_several(words.noise_floors(comparison, pair))] if floors else []
-        cells += [_several(words.gaussian_scores(comparison, pair))] if gaussians else []
+        cells += [_several(words.baseline_scores(baseline, pair)) for baseline in comparison.baselines]
         table.add_row(*cells, f"{pair.mae.value:.3f}")
     return table
 
@@ -134,7 +139,8 @@ def _table(first: str, *columns: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column(Text(first), overflow="fold")
     for column in columns:
-        table.add_column(Text(column), justify="right")  # a score's name holds brackets, which are no markup here
+        # a score's name holds brackets, which are no markup here
+        table.add_column(Text(column), justify="right", overflow="fold")
     return table
 
 

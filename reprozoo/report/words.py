@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import median
 
 from reprozoo.results import (
+    Baseline,
     Comparison,
     ConditionScores,
     Distribution,
@@ -14,6 +15,7 @@ from reprozoo.results import (
     Reconstruction,
 )
 
+GAUSSIAN_FAMILY = "theory-gaussian"
 GLOSSARY = {
     "RP score": "Share of noises from which two models make the same image: images whose similarity, by the descriptor "
     "named beside it, is strictly above the threshold. 1: always; 0: never. Its name carries descriptor and threshold, "
@@ -24,8 +26,8 @@ GLOSSARY = {
     "Shuffled": "The same images, paired across different noises of the same class or prompt. What the score is when "
     "the noise says nothing: a score near it means no reproducibility, whatever its value.",
     "Noise floor": "A model against itself, computed at another batch size. No pair can be expected to score above it.",
-    "Against Gaussian": "Each model against the exact solution for Gaussian data with the training set's mean and "
-    "covariance. Two poorly trained models can agree because both still compute that solution.",
+    "Against a baseline": "Each model against a reference. theory-gaussian is the exact solution for Gaussian data "
+    "with the training set's mean and covariance: two poorly trained models can agree because both still compute that.",
 }
 INVERSE_GLOSSARY = {
     "PSNR": "Likeness of a model's image to the truth, in dB: 10 log10 of 255² over the mean squared difference. "
@@ -94,14 +96,9 @@ def lowest_conditions(pair: PairScores, most: int) -> list[ConditionScores]:
     return sorted(pair.by_condition, key=lambda scores: (scores.rp.value, scores.median_similarity))[:most]
 
 
-def gaussian_scores(comparison: Comparison, pair: PairScores) -> list[tuple[str, Proportion]]:
-    """(model, RP score of that model against a baseline) for both models of a pair."""
-    return [
-        (other.model_b, other.rp)
-        for baseline in comparison.baselines
-        for other in baseline.pairs
-        if other.model_b in (pair.model_a, pair.model_b)
-    ]
+def baseline_scores(baseline: Baseline, pair: PairScores) -> list[tuple[str, Proportion]]:
+    """(model, its RP score against the baseline) for those models of a pair that it was compared with."""
+    return [(other.model_b, other.rp) for other in baseline.pairs if other.model_b in (pair.model_a, pair.model_b)]
 
 
 def noise_floors(comparison: Comparison, pair: PairScores) -> list[tuple[str, Proportion]]:
@@ -162,18 +159,23 @@ def _is_reproducible(pair: PairScores) -> bool:
 
 
 def _against_gaussian(comparison: Comparison, pair: PairScores) -> str:
-    scores = gaussian_scores(comparison, pair)
+    gaussian = [baseline for baseline in comparison.baselines if _family(baseline) == GAUSSIAN_FAMILY]
+    scores = [score for baseline in gaussian for score in baseline_scores(baseline, pair)]
     if not scores:
         return ""
     named = " and ".join(f"{name} {percent(score.value)}" for name, score in scores)
     text = f"Against the Gaussian theory of the training data, {named}"
-    if not _is_reproducible(pair):
+    if pair.shuffled is None or not _is_reproducible(pair):
         return f"{text}."
     if min(score.value for _, score in scores) >= pair.rp.low:
         return f"{text}: no less than against each other, so the agreement may be that of the Gaussian solution."
     if max(score.value for _, score in scores) >= pair.rp.value / 2:
         return f"{text}: part of the agreement is closeness to the Gaussian solution."
     return f"{text}: far below, so the agreement is not that of the Gaussian solution."
+
+
+def _family(baseline: Baseline) -> str:
+    return str(baseline.run.description.get("card", {}).get("family", ""))
 
 
 def _many_pairs(comparison: Comparison) -> list[str]:

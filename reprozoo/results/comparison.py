@@ -27,7 +27,7 @@ class Comparison:
         indices: [start, stop) runs of the noise indices; use ``noise_indices`` to list them.
         noise: spec of the noise source and sha256 of the noise; empty where images came without noise.
         conditions: what noises were conditioned on: {"in_turn": [...]}, {"random_class": {...}}; empty for nothing.
-        descriptor: identity of the descriptor, with "id" and "name".
+        descriptor: identity of the descriptor, with "id", "dim" and "threshold".
         score_names: "rp" and "mae" -> name with descriptor and threshold, e.g. "rp[sscd@288-int8, >0.6]".
         environment: versions and machine.
         plugins: name, distribution and version of each plugin that took part.

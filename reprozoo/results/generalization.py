@@ -43,7 +43,7 @@ class Generalization:
             within the set. None where the set is too small.
         train_count: training images searched.
         neighbours: one per image, in the order of the noises.
-        dataset: id, split, count and digest.
+        dataset: "id", "name", "split", "count" and "images_sha256".
     """
 
     model: ModelRun

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,35 +116,43 @@ class Entry:
         self._verified: set[Path] = set()
         self._known: list[Shard] = []
 
-    def shards(self) -> list[Shard]:
-        """The finished shards by start, longer ones first.
+    def shards(self, start: int = 0, stop: int | None = None) -> list[Shard]:
+        """The finished shards that hold any of the rows [start, stop), by start, longer ones first.
 
         Raises:
             IntegrityError: a manifest is damaged.
         """
-        manifests = [path for path in self.folder.glob(f"*{MANIFEST_SUFFIX}") if path.name != DOCUMENT_FILE]
-        return sorted(map(Shard.read_manifest, manifests), key=lambda shard: (shard.start, -shard.stop))
+        found = [Shard.read_manifest(path) for path in manifests(self.folder) if _overlaps(path, start, stop)]
+        return sorted(found, key=lambda shard: (shard.start, -shard.stop))
 
-    def missing(self, rows: Iterable[int], *, block: int) -> list[tuple[int, int]]:
+    def missing(self, rows: Sequence[int], *, block: int) -> list[tuple[int, int]]:
         """Those of ``rows`` that are in no shard, as [start, stop) runs cut at multiples of ``block``."""
-        there = {row for shard in self.shards() for row in range(shard.start, shard.stop)}
+        if not len(rows):
+            return []
+        there: set[int] = set()
+        for shard in self.shards(min(rows), max(rows) + 1):
+            there.update(range(shard.start, shard.stop))
         return runs_of((row for row in rows if row not in there), block=block)
 
     def put(self, start: int, rows: Array, *, facts: Mapping[str, Any] | None = None) -> Shard:
         """Store ``rows`` as rows start, start + 1, ...: data first, then the manifest that makes them count.
+
+        What is there stays: a shard of these rows is not written again.
 
         Raises:
             PartialError: the disk is full; finished shards are kept.
             UsageError: the place cannot be written.
         """
         stop = start + len(rows)
-        content = safetensors.numpy.save({TENSOR: np.ascontiguousarray(rows)})
         path = self.folder / (shard_name(start, stop) + DATA_SUFFIX)
+        if (manifest := path.with_suffix(MANIFEST_SUFFIX)).exists():
+            return Shard.read_manifest(manifest)
+        content = safetensors.numpy.save({TENSOR: np.ascontiguousarray(rows)})
         shard = Shard(start, stop, path, hashlib.sha256(content).hexdigest(), len(content), dict(facts or {}))
         self._write_document()
         write_whole(path, content, remedy=REMEDY)
         record = {"start": start, "stop": stop, "sha256": shard.sha256, "bytes": shard.bytes, "facts": shard.facts}
-        write_whole(path.with_suffix(MANIFEST_SUFFIX), json.dumps(record, sort_keys=True).encode(), remedy=REMEDY)
+        write_whole(manifest, json.dumps(record, sort_keys=True).encode(), remedy=REMEDY)
         return shard
 
     def rows(self, rows: Sequence[int]) -> Array:
@@ -167,7 +175,11 @@ class Entry:
 
     def lease(self, start: int, stop: int) -> Lease | None:
         """The right to write a shard, or None while another process writes it."""
-        return Lease.take(self.folder / (shard_name(start, stop) + LEASE_SUFFIX))
+        return Lease.take(self._lease_path(start, stop))
+
+    def wait_for_lease(self, start: int, stop: int) -> Lease:
+        """The same, as soon as no other process writes it; look then at what is still ``missing``."""
+        return Lease.wait(self._lease_path(start, stop))
 
     def touch(self) -> None:
         """Note that the entry was used, for ``Store.prune`` by age."""
@@ -178,9 +190,15 @@ class Entry:
             except OSError as error:
                 raise write_error(document, error, remedy=REMEDY) from error
 
+    def _lease_path(self, start: int, stop: int) -> Path:
+        return self.folder / (shard_name(start, stop) + LEASE_SUFFIX)
+
     def _gather(self, wanted: set[int], shards: list[Shard]) -> dict[int, Array]:
         found: dict[int, Array] = {}
+        first_wanted, last_wanted = min(wanted), max(wanted)
         for shard in shards:
+            if shard.start > last_wanted or shard.stop <= first_wanted:
+                continue
             inside = [row for row in range(shard.start, shard.stop) if row in wanted and row not in found]
             if inside:
                 first, content = inside[0], self._read(shard, inside[0], inside[-1] + 1)
@@ -203,6 +221,19 @@ class Entry:
             raise write_error(path, error, remedy=REMEDY) from error
         if not path.exists():
             write_whole(path, json.dumps(self.document, sort_keys=True, indent=1).encode(), remedy=REMEDY)
+
+
+def manifests(folder: Path) -> list[Path]:
+    """Those of an entry's shards, by start."""
+    return sorted(path for path in folder.glob(f"*{MANIFEST_SUFFIX}") if path.name != DOCUMENT_FILE)
+
+
+def _overlaps(manifest: Path, start: int, stop: int | None) -> bool:
+    """Whether a shard holds any of the rows [start, stop), by its name; one whose name says nothing may."""
+    first, _, last = manifest.stem.partition("-")
+    if not (first.isdecimal() and last.isdecimal()):
+        return True
+    return int(last) > start and (stop is None or int(first) < stop)
 
 
 def shard_name(start: int, stop: int) -> str:

@@ -1,7 +1,6 @@
 """One writer a shard: a lease file that only one process can create, and that outlives no dead one for long.
 
-A lease only saves work. Two writers of one shard write the same bytes under the same name, so nothing is wrong when a
-lease is taken over from a process that still lives.
+A lease only saves work: whoever takes one over from a process that still lives makes the same rows a second time.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from reprozoo.store.rows import REMEDY
 
 STALE_AFTER_S = 3600.0  # without a sign of life; within this a holder finishes at least one batch
 LEASE_SUFFIX = ".lease"
+WAIT_S = 0.1
 
 
 class Lease:
@@ -45,6 +45,17 @@ class Lease:
         except OSError as error:
             raise write_error(path, error, remedy=REMEDY) from error
         return None
+
+    @classmethod
+    def wait(cls, path: Path) -> Self:
+        """The lease at ``path``, as soon as no other process holds it.
+
+        Raises:
+            PartialError, UsageError: the place cannot be written.
+        """
+        while (lease := cls.take(path)) is None:
+            time.sleep(WAIT_S)
+        return lease
 
     def renew(self) -> None:
         """Show that the holder lives."""

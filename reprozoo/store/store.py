@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from reprozoo.cards import canonical_digest
 from reprozoo.errors import IntegrityError, UsageError
 from reprozoo.files import TEMPORARY_SUFFIX, write_error
 from reprozoo.paths import store_home
-from reprozoo.store.entry import DATA_SUFFIX, DOCUMENT_FILE, MANIFEST_SUFFIX, Entry, Shard
+from reprozoo.store.entry import DATA_SUFFIX, DOCUMENT_FILE, MANIFEST_SUFFIX, Entry, Shard, manifests
 from reprozoo.store.lease import LEASE_SUFFIX, STALE_AFTER_S
 from reprozoo.store.rows import REMEDY
 
@@ -26,7 +28,7 @@ class EntryInfo:
     """One entry, for ``reprozoo cache ls``.
 
     Attributes:
-        kind: "images" or "features".
+        kind: "images", "features" or "noise" (its digest).
         rows: finished ones.
         used: when it was last used, seconds since 1970.
     """
@@ -79,7 +81,7 @@ class Store:
         """Read everything and compare it with its manifests; yields one problem for each damaged file."""
         for folder in self._folders():
             yield from _document_problems(folder)
-            for manifest in _manifests(folder):
+            for manifest in manifests(folder):
                 try:
                     Shard.read_manifest(manifest).read()
                 except IntegrityError as error:
@@ -112,7 +114,7 @@ class Store:
         files = self._broken_files() if broken else []
         files += [path for folder in self._folders() for path in _leftovers(folder)]
         try:
-            return _remove(files, chosen)
+            return _remove(files, list(dict.fromkeys(chosen)))
         except OSError as error:
             raise write_error(self.root, error, remedy=REMEDY) from error
 
@@ -136,22 +138,31 @@ class Store:
         return files
 
 
-def _manifests(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob(f"*{MANIFEST_SUFFIX}") if path.name != DOCUMENT_FILE)
-
-
 def _info(folder: Path) -> EntryInfo | None:
     path = folder / DOCUMENT_FILE
     try:
         document = json.loads(path.read_bytes())
-        shards = [Shard.read_manifest(manifest) for manifest in _manifests(folder)]
+        shards = [Shard.read_manifest(manifest) for manifest in manifests(folder)]
     except (OSError, ValueError, IntegrityError):
         return None
     rows = {row for shard in shards for row in range(shard.start, shard.stop)}
-    size = sum(file.stat().st_size for file in folder.iterdir())
+    stats = _stats(folder)
+    if path not in stats:
+        return None
+    size = sum(stat.st_size for stat in stats.values())
     return EntryInfo(
-        folder.parent.parent.name, folder.name, folder, document, len(rows), size, path.stat().st_mtime
+        folder.parent.parent.name, folder.name, folder, document, len(rows), size, stats[path].st_mtime
     )  # fmt: skip
+
+
+def _stats(folder: Path) -> dict[Path, os.stat_result]:
+    """Of the files of an entry, by path; those that another process removes meanwhile are left out."""
+    found = {}
+    with suppress(FileNotFoundError):
+        for path in sorted(folder.iterdir()):
+            with suppress(FileNotFoundError):
+                found[path] = path.stat()
+    return found
 
 
 def _document_problems(folder: Path) -> Iterator[Problem]:
@@ -159,7 +170,7 @@ def _document_problems(folder: Path) -> Iterator[Problem]:
     try:
         key = canonical_digest(json.loads(path.read_bytes()))
     except FileNotFoundError:
-        if _manifests(folder):
+        if manifests(folder):
             yield Problem(path, f"{path} is missing, so nobody can say what the rows beside it are")
         return
     except (OSError, ValueError) as error:
@@ -175,9 +186,9 @@ def _is_unused(info: EntryInfo, unused_for_s: float | None) -> bool:
 
 def _leftovers(folder: Path) -> Iterator[Path]:
     """Temporary files, leases and data without a manifest, older than any living writer lets them become."""
-    for path in sorted(folder.iterdir()):
+    for path, stat in _stats(folder).items():
         unfinished = path.suffix == DATA_SUFFIX and not path.with_suffix(MANIFEST_SUFFIX).exists()
-        if (unfinished or path.suffix in LEFTOVER_SUFFIXES) and time.time() - path.stat().st_mtime > STALE_AFTER_S:
+        if (unfinished or path.suffix in LEFTOVER_SUFFIXES) and time.time() - stat.st_mtime > STALE_AFTER_S:
             yield path
 
 
@@ -185,7 +196,7 @@ def _remove(files: list[Path], folders: list[Path]) -> Pruned:
     removed: list[Path] = []
     size = 0
     for folder in folders:
-        size += sum(file.stat().st_size for file in folder.iterdir())
+        size += sum(stat.st_size for stat in _stats(folder).values())
         shutil.rmtree(folder)
         removed.append(folder)
     for file in dict.fromkeys(files):

@@ -8,15 +8,21 @@ import os
 import random
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor
 
 from reprozoo import files
+from reprozoo.descriptors.pixels import Pixels
 from reprozoo.engine import ProgressEvent
+from reprozoo.engine.describing import describe_all
+from reprozoo.engine.sampling import ArrayRows
 from reprozoo.errors import IntegrityError, PartialError
 from reprozoo.store import Store
-from tests.fakes import SLOW_SAMPLES, logged, run, slow_compare, snapshot, two
+from tests.fakes import SLOW_SAMPLES, logged, run, slow_compare, snapshot, some_images, two
 
 
 @pytest.fixture(scope="module")
@@ -83,11 +89,28 @@ def test_an_interrupt_loses_nothing_that_was_finished(store: Store, log: Path) -
 
     with pytest.raises(KeyboardInterrupt):
         run(two(log), store, num_samples=160, batch_size=8, progress=stop_at_half)
-    assert finished(store.root) == 160
+    assert finished(store.root) == 200
     assert not list(store.root.rglob("*.lease"))
     made = logged(log)
     run(two(log), store, num_samples=160, batch_size=8)
-    assert logged(log) - made == 320 - 160
+    assert logged(log) - made == 320 - 200
+
+
+def test_two_runs_at_once_describe_every_image_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    described, real = [], Pixels.describe
+
+    def slow(self: Pixels, images_u8: Tensor) -> Tensor:
+        described.append(len(images_u8))
+        time.sleep(0.05)
+        return real(self, images_u8)
+
+    monkeypatch.setattr(Pixels, "describe", slow)
+    images = ArrayRows(some_images(700), "seven hundred images")
+    wanted = [("images", images, range(700))]
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: describe_all(wanted, Pixels(), store)[0], range(2))
+    assert sum(described) == 700
+    assert torch.equal(first, second)
 
 
 def test_a_full_disk_is_a_sentence_and_a_second_run_completes(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import pickle
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
 from reprozoo.conditions import InTurn, RandomClasses
 from reprozoo.engine import compare, default_batch_size
@@ -131,12 +134,34 @@ def test_out_of_memory_halves_the_batch_goes_on_and_is_said(store: Store, log: P
     assert result.models[1].smallest_batch_size == 64
     assert max(map(int, log.read_text().split())) == 16
     assert any("Memory ran out for a at batches of 64" in warning for warning in result.warnings)
+    again = run(zoo, store, num_samples=130)  # everything is there, and it is said all the same
+    assert again.models[0].sampled == 0
+    assert (again.models[0].smallest_batch_size, again.warnings) == (16, result.warnings)
 
 
 def test_memory_for_not_even_one_image_is_a_sentence(store: Store) -> None:
     zoo = FakeZoo(FakeRecipe("a", fail_above=0), FakeRecipe("b", weights=2))
     with pytest.raises(PartialError, match="memory does not suffice for one image of a"):
         run(zoo, store)
+
+
+def test_what_was_finished_before_memory_ran_out_is_kept(
+    store: Store, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = FakeMap.generate
+
+    def failing(self: FakeMap, noise: Tensor, conditions: Sequence[Condition]) -> Tensor:
+        if logged(log) >= 40:
+            raise torch.OutOfMemoryError("fake: out of memory")
+        return real(self, noise, conditions)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeMap, "generate", failing)
+        with pytest.raises(PartialError, match="finished images are kept"):
+            run(two(log), store, batch_size=8, noise_floor=0)
+    result = run(two(log), store, batch_size=8, noise_floor=0)
+    assert result.models[0].reused == 40
+    assert logged(log) == 2 * result.num_samples
 
 
 def test_the_default_batch_depends_on_size_and_kind_of_device_alone() -> None:
@@ -163,6 +188,18 @@ def test_the_noise_floor_is_zero_for_a_map_that_does_not_care_and_seen_for_one_t
     assert 0.3 < drifting.mean_absolute_error.mean < 1
 
 
+@pytest.mark.parametrize("count", [2, 16, 21, 22])
+def test_the_noise_floor_of_few_noises_has_other_batches_too(store: Store, count: int) -> None:
+    floor = run(two(drift=0.02), store, num_samples=count, noise_floor=64).models[0].noise_floor
+    assert floor is not None
+    assert floor.other_batch_size == max(1, count // 3)
+    assert floor.identical == 0
+
+
+def test_one_noise_has_no_noise_floor(store: Store) -> None:
+    assert run(two(), store, num_samples=1, noise_floor=64).models[0].noise_floor is None
+
+
 def test_a_drifting_model_whose_floor_is_below_one_is_said_to_be(store: Store) -> None:
     result = run(two(drift=2e-2), store, noise_floor=64)
     assert any("reproduces itself at another batch size for only" in warning for warning in result.warnings)
@@ -174,7 +211,7 @@ def test_a_task_can_be_sent_to_another_process(store: Store) -> None:
     task = ShardTask(FakeRecipe(), setup.noise, setup.conditions, store.root, document, 0, 4, 4)
     sent = pickle.loads(pickle.dumps(task))
     (done,) = LocalExecutor().run([sent])
-    assert (done.made, done.batch_size) == (4, 4)
+    assert done.made == 4
     assert store.entry("images", document).rows(range(4)).shape == (4, *SHAPE)
 
 

@@ -7,7 +7,6 @@ import torch
 
 from reprozoo.errors import ContractError
 from reprozoo.metrics import (
-    flip_aware_similarities,
     mae_score,
     mean_absolute_errors,
     pairs,
@@ -95,13 +94,6 @@ def test_mean_absolute_error_does_not_wrap():
     a, b = images(0), images(1)
     expected = (a.double() - b.double()).abs().mean(dim=(1, 2, 3))
     assert torch.allclose(mean_absolute_errors(a, b), expected, rtol=1e-14)
-
-
-def test_flip_aware():
-    a, b, mirrored = unit_rows(0), unit_rows(1), unit_rows(2)
-    flip_aware = flip_aware_similarities(a, b, mirrored)
-    assert torch.equal(flip_aware, torch.maximum(similarities(a, b), similarities(a, mirrored)))
-    assert flip_aware_similarities(a, b, a).tolist() == pytest.approx([1] * N, abs=1e-7)
 
 
 def test_pfd_of_a_known_angle():

@@ -73,7 +73,7 @@ def comparison(
         "tests": [PairedTest(["a", "b"], ["a", "c"], 10, 3, 0.09)] if len(models) > 2 else [],
         "settings": settings | {"descriptor": "pixels", "device": "cpu", "dtype": "float32"},
         "indices": [[0, count]],
-        "noise": {"source": "bank", "seed": 0, "shape": [3, 32, 32], "sha256": "ab" * 32},
+        "noise": {"kind": "bank", "seed": 0, "shape": [3, 32, 32], "sha256": "ab" * 32},
         "conditions": {},
         "descriptor": {"id": "pixels", "name": "pixels", "dim": 3072},
         "score_names": {"rp": "rp[pixels, >0.6]", "mae": "mae[<15/255]"},
@@ -125,7 +125,7 @@ def generalization(images: Pixels, train: Pixels, **changes: Any) -> Generalizat
         "neighbours": [Neighbour(i, int(t), float(s)) for i, (t, s) in enumerate(zip(nearest, best, strict=True))],
         "dataset": {"id": "cifar10", "split": "train", "count": len(train), "sha256": "cd" * 32},
         "settings": {"num_samples": len(images), "seed": 0, "threshold": THRESHOLD, "dataset": "cifar10"},
-        "noise": {"source": "bank", "seed": 0},
+        "noise": {"kind": "bank", "seed": 0},
         "conditions": {},
         "descriptor": {"id": "pixels", "name": "pixels"},
         "score_names": {"gl": "gl[pixels, >0.6]"},
@@ -141,7 +141,8 @@ def generalization(images: Pixels, train: Pixels, **changes: Any) -> Generalizat
 
 def run(label: str, images: Pixels) -> ModelRun:
     """A model's run with a card as the engine describes it."""
-    card = {"id": label, "title": f"The model {label}", "family": "edm", "licence": "Apache-2.0", "paper": "unknown"}
+    family = label if label == "theory-gaussian" else "edm"
+    card = {"id": label, "title": f"The model {label}", "family": family, "licence": "Apache-2.0", "paper": "unknown"}
     sampler = {"name": "heun", "steps": 18, "rho": 7.0}
     floor = NoiseFloor(
         16, 64, 1, proportion(np.ones(16, bool)), proportion(np.ones(16, bool)), distribution(np.ones(16)),

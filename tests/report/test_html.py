@@ -61,7 +61,7 @@ def test_everything_is_on_the_page() -> None:
     page = outline(comparison_html(two(warnings=["read this first"])))
     for text in (
         "From the same noise, tiny-edm and tiny-uvit make the same image", "read this first", "rp[pixels, >0.6]",
-        "Shuffled", "Noise floor", "Against Gaussian", "MAE score", "Every model against every other",
+        "Shuffled", "Noise floor", "Against theory-gaussian", "MAE score", "Every model against every other",
         "Similarity, noise by noise", "The same noises through every model", "theory-gaussian",
         "Configuration and provenance", "reprozoo compare tiny-edm tiny-uvit -n 24 --seed 0", "ef" * 32, "abab",
         "heun", "Apache-2.0",
@@ -107,7 +107,7 @@ def test_several_models_fold_most_figures_away() -> None:
     page = outline(comparison_html(made.comparison(names)))
     assert "5 models on the same noise" in page.text
     assert "The other 4 pairs" in page.text
-    assert "Against Gaussian" not in page.text.split("What the words mean")[0]
+    assert "Against theory-gaussian" not in page.text.split("What the words mean")[0]
     cells = [attributes for tag, attributes in page.tags if tag == "td" and "--v" in (attributes.get("style") or "")]
     assert len(cells) == 3 * 20  # RP, MAE and similarity, without the diagonals
 
@@ -133,24 +133,35 @@ def test_page_of_a_generalization() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"specs": ["a b", "c"], "num_samples": 5}, "reprozoo compare 'a b' c -n 5"),
+        ({"specs": ["a b", "c"], "num_samples": 5, "seed": 2}, "reprozoo compare 'a b' c -n 5 --seed 2"),
         ({"specs": ["a", "b"], "noise_file": "n.npy", "batch_size": None}, "reprozoo compare a b --noise n.npy"),
-        ({"specs": ["a", "b"], "threshold": 0.4}, "reprozoo compare a b --threshold 0.4"),
+        ({"specs": ["a", "b"], "seed": 0, "threshold": 0.4}, "reprozoo compare a b --seed 0 --threshold 0.4"),
+        ({"specs": ["a", "b"], "seed": 0, "threshold": 1 / 3}, f"reprozoo compare a b --seed 0 --threshold {1 / 3!r}"),
+        ({"specs": ["a", "b"], "seed": None}, ""),  # noise of one's own
     ],
 )
 def test_command_of_a_comparison(changes: dict[str, object], expected: str) -> None:
     assert command_of(two(settings=changes)) == expected
 
 
+def test_a_page_without_a_command_says_so() -> None:
+    page = outline(comparison_html(two(settings={"specs": ["a", "b"], "seed": None, "threshold": 0.6})))
+    assert "No command makes the report again" in page.text
+    assert "This command makes" not in page.text
+
+
 def test_command_names_class_labels_and_baselines() -> None:
     result = two(
-        settings={"specs": ["a", "b"], "baselines": ["other"]},
+        settings={"specs": ["a", "b"], "seed": 0, "automatic_baselines": False},
         conditions={"in_turn": [{"class_label": 3}, {"class_label": 5}]},
     )
-    assert command_of(result) == "reprozoo compare a b --class 3,5 --baseline theory-gaussian"
-    drawn = two(settings={"specs": ["a", "b"]}, conditions={"random_class": {"seed": 0, "num_classes": 10}})
-    assert command_of(drawn) == "reprozoo compare a b --class random"
+    assert command_of(result) == "reprozoo compare a b --seed 0 --class 3,5 --baseline theory-gaussian"
     assert command_of(replace(result, baselines=[])).endswith("--no-baseline")
+    by_itself = replace(result, settings=result.settings | {"automatic_baselines": True})
+    assert command_of(by_itself) == "reprozoo compare a b --seed 0 --class 3,5"
+    drawn = two(settings={"specs": ["a", "b"], "seed": 0}, conditions={"random_class": {"seed": 0, "num_classes": 10}})
+    assert command_of(drawn) == "reprozoo compare a b --seed 0 --class random"
+    assert command_of(replace(drawn, conditions={"random_class": {"seed": 7, "num_classes": 10}})) == ""
     assert shlex.split(command_of(two(noise={}, settings={"specs": ["x y", "z"], "seed": 1}))) == [
         "reprozoo", "score", "x y", "z",
     ]  # fmt: skip

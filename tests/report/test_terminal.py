@@ -47,8 +47,11 @@ def test_several_models_have_a_matrix_and_the_lowest_pairs_first() -> None:
 
 
 @pytest.mark.parametrize("count", [2, 4])
-def test_fits_a_terminal_of_80_columns(count: int) -> None:
-    assert max(map(len, printed(made.comparison(models(count)), width=80).splitlines())) <= 80
+@pytest.mark.parametrize("baseline", [None, made.pictures(30, seed=9, size=8)], ids=["alone", "baseline"])
+def test_fits_a_terminal_of_80_columns(count: int, baseline: made.Pixels | None) -> None:
+    text = printed(made.comparison(models(count), baseline=baseline), width=80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
 
 
 def test_long_names_take_two_lines() -> None:

@@ -72,6 +72,23 @@ def test_gaussian_baseline(gaussians: tuple[list[bool], ...], text: str) -> None
     assert text in said[2]
 
 
+def test_another_baseline_is_no_gaussian_theory() -> None:
+    result = pair_of(share(88), share(0), (share(95), share(92)))
+    (baseline,) = result.baselines
+    card = baseline.run.description["card"] | {"family": "edm"}
+    run = replace(baseline.run, description=baseline.run.description | {"card": card})
+    said = words.verdicts(replace(result, baselines=[replace(baseline, run=run)]))
+    assert len(said) == 2
+    assert "Gaussian" not in " ".join(said)
+
+
+def test_no_conclusion_from_the_gaussian_baseline_without_a_shuffled_one() -> None:
+    result = pair_of([False], [False], ([False], [False]))
+    (pair,) = result.pairs
+    said = words.verdicts(replace(result, pairs=[replace(pair, shuffled=None)]))
+    assert said[1:] == ["Against the Gaussian theory of the training data, a 0 % and b 0 %."]
+
+
 def test_identical_images() -> None:
     images = made.pictures(12)
     said = words.verdicts(made.comparison({"a": images, "b": images}))
