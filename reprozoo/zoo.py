@@ -107,7 +107,7 @@ class Zoo:
         card, files, digests = fetch_all(chosen.card, offline=offline)
         family: Family = chosen.registered.value
         files |= _local_weights(family.options, chosen.options, files)
-        digests |= content_digests(family.options, chosen.options, digests)
+        digests |= content_digests(family.options, chosen.options, digests, offline=offline)
         return MapRecipe(
             text, card, chosen.options, chosen.sampler, files, digests, device, chosen.dtype, family.output_version,
             chosen.registered.plugin.provenance(f"family {family.name}"),
@@ -282,7 +282,7 @@ def _local_weights(
 
 
 def content_digests(
-    known: Mapping[str, Option], options: Mapping[str, Any], digests: Mapping[str, str]
+    known: Mapping[str, Option], options: Mapping[str, Any], digests: Mapping[str, str], *, offline: bool = False
 ) -> dict[str, str]:
     """Digests of what options of files, weights and data sets name, so that changed content is another map."""
     found = {}
@@ -296,7 +296,7 @@ def content_digests(
         elif option.kind == "dataset":
             from reprozoo.datasets import dataset_digest
 
-            found[name] = dataset_digest(options[name], options.get("split"))
+            found[name] = dataset_digest(options[name], options.get("split"), offline=offline)
     return found
 
 

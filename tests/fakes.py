@@ -75,6 +75,7 @@ class FakeRecipe:
     claimed_weights: int | None = None  # what the card says; ``weights`` is what the loader hands out
     training: str = "unknown"
     split: str = "train"
+    images_sha256: str = ""
     classes: int | None = 10
     family: str = "fake"
     shape: tuple[int, int, int] = SHAPE
@@ -107,7 +108,9 @@ class FakeRecipe:
                 "dtype": self.dtype, "device": self.device}  # fmt: skip
 
     def describe(self) -> dict[str, Any]:
-        card = {"family": self.family, "training": {"dataset": self.training, "split": self.split}}
+        training = {"dataset": self.training, "split": self.split}
+        training |= {"images_sha256": self.images_sha256} if self.images_sha256 else {}
+        card = {"family": self.family, "training": training}
         plugin = {"name": "fakes", "distribution": "tests", "version": "0", "gave": "family fake"}
         return {"spec": self.id, "card": card, "options": self.options, "plugin": plugin}
 

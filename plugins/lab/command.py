@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,15 +46,27 @@ def train(
     chosen = Recipe.read(find_recipe(recipe))
     if teacher is not None:
         chosen = chosen.with_model(teacher)
-    if images is not None:
-        chosen = replace(chosen, training=replace(chosen.training, images=images))
     folder = output or Path("train") / chosen.id
     report = (lambda line: None) if quiet else (lambda line: click.echo(line, err=True))
-    trainer = _trainer(chosen, folder, data=data, device=device, resume=resume, offline=offline, report=report)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: trainer.request_stop())
-    trainer.run()
+    trainer = _trainer(
+        chosen, folder, data=data, images=images, device=device, resume=resume, offline=offline, report=report
+    )
+    with _stopping(trainer):
+        trainer.run()
     _conclude(trainer, report=report, offline=offline)
+
+
+@contextmanager
+def _stopping(trainer: Trainer) -> Iterator[None]:
+    """Ctrl-C and SIGTERM ask the trainer to stop, as long as the block lasts."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, lambda *_: trainer.request_stop())
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _trainer(
@@ -62,6 +74,7 @@ def _trainer(
     folder: Path,
     *,
     data: str | None,
+    images: int | None,
     device: str,
     resume: bool,
     offline: bool,
@@ -76,10 +89,13 @@ def _trainer(
     if workers.rank:
         workers.wait()  # until the first process has fetched or made the data
     others = other_models(recipe, offline=offline)
-    images = training_data(recipe, data, device=str(workers.device or device), offline=offline, report=report)
+    on = training_data(recipe, data, device=str(workers.device or device), offline=offline, report=report)
     if not workers.rank:
         workers.wait()
-    return Trainer(recipe, images, folder, others=others, device=device, resume=resume, report=report, workers=workers)
+    return Trainer(
+        recipe, on, folder, others=others, end_images=images, device=device, resume=resume, report=report,
+        workers=workers,
+    )  # fmt: skip
 
 
 def _conclude(trainer: Trainer, *, report: Callable[[str], None], offline: bool) -> None:

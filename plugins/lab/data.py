@@ -1,8 +1,8 @@
 """The images that a recipe trains on: of a data set, of a part of one, or made by a model.
 
-What a model makes is a pure function of its card, its weights and the recipe, so it need not be shipped. It is made
-once on a machine, in shards below the folder of data sets, and recorded by its digest; a smaller set is the beginning
-of a larger one.
+What a model makes is a function of its card, its weights and the recipe, and in its last bits of device and versions,
+so it need not be shipped. It is made once on a machine, in shards below the folder of data sets, and recorded by its
+digest; a smaller set is the beginning of a larger one.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def training_data(
     return TrainingData(_tensor(images), _tensor(labels), partial(_test_images, spec, offline))
 
 
-def recipe_data(split: str) -> ImageDataset:
+def recipe_data(split: str, *, offline: bool = False) -> ImageDataset:
     """The data set ``recipe-data``, which has a split for every recipe: the images that it trains on.
 
     Raises:
@@ -106,7 +106,7 @@ def recipe_data(split: str) -> ImageDataset:
         raise UsageError(
             "recipe-data has a split for every recipe instead of train; name one, e.g. --split tiny-w32-n64"
         )
-    data = training_data(Recipe.read(find_recipe(split)))
+    data = training_data(Recipe.read(find_recipe(split)), offline=offline)
     labels = None if data.labels is None else data.labels.numpy()
     return ImageDataset(f"recipe-data {split}", data.images_u8.numpy(), labels)
 

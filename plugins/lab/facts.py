@@ -53,7 +53,7 @@ def training_facts(trainer: Trainer) -> dict[str, Any]:
     return {
         "images_sha256": trainer.digests["data"],
         "training_images": len(trainer.images_u8),
-        **{f"{name}_sha256": digest for name, digest in trainer.others.digests.items()},
+        **{f"{name}_sha256": digest for name, digest in trainer.others.files.items()},
         **({"first_noise": data.first_noise} if trainer.recipe.made_by else {}),
         "recipe": f"recipes/{trainer.recipe.id}.toml",
         "images_seen": trainer.images_seen,
@@ -75,9 +75,10 @@ def measured(trainer: Trainer, *, offline: bool = False) -> dict[str, Any]:
         trainer.report(f"not measured: {error}")
         return {}
     images = from_uint8(images_u8).to(trainer.device)
-    if not isinstance(trainer.objective, DenoisingObjective):
+    objective = trainer.objective
+    if not isinstance(objective, DenoisingObjective) or objective.needs_teacher:  # a student sees few noise levels
         return {"frechet_distance": _distances(trainer, images)}
-    return {"denoising_error": _errors(trainer, trainer.objective, images, labels, offline=offline)}
+    return {"denoising_error": _errors(trainer, objective, images, labels, offline=offline)}
 
 
 def _errors(
@@ -92,7 +93,7 @@ def _errors(
 
         errors = denoising_errors(denoiser, images)
     table = {"images": len(images), "sigma": list(SIGMAS), "this_model": [rounded(error) for error in errors]}
-    if trainer.recipe.data.name == _gaussian_data():
+    if trainer.recipe.data.is_whole and trainer.recipe.data.name == _gaussian_data():
         gaussian = load(GAUSSIAN, offline=offline)
         denoise = gaussian.denoiser([])  # type: ignore[attr-defined]  # the family's maps are all denoisers
         table["gaussian"] = [rounded(error) for error in denoising_errors(gaussian_denoiser(denoise), images)]
@@ -159,16 +160,17 @@ def _toml(table: Mapping[str, Any], name: str) -> Iterator[str]:
     yield from (f"{key} = {json.dumps(value)}" for key, value in table.items() if not isinstance(value, Mapping))
     for key, value in table.items():
         if isinstance(value, Mapping):
-            yield from ("", *COMMENTS[key], f"[{name}.{key}]", *_toml(value, f"{name}.{key}"))
+            yield from ("", *_comment(key, value), f"[{name}.{key}]", *_toml(value, f"{name}.{key}"))
 
 
-COMMENTS = {
-    "denoising_error": (
-        "# Mean squared error of the denoiser on images that were held out, pixels in [-1, 1], beside that of the best",
-        "# Gaussian denoiser of the training set: how far from converged the model is.",
-    ),
-    "frechet_distance": (
-        "# Between samples and images that were held out, and between training images and those, on 8x8 pixels:",
-        "# how far from converged the model is.",
-    ),
-}
+def _comment(table: str, values: Mapping[str, Any]) -> tuple[str, str]:
+    if table == "frechet_distance":
+        return (
+            "# Between samples and images that were held out, and between training images and those, on 8x8 pixels:",
+            "# how far from converged the model is.",
+        )
+    beside = ", beside that of the best Gaussian denoiser of the training set" if "gaussian" in values else ""
+    return (
+        "# Mean squared error of the denoiser on images that were held out, pixels in [-1, 1]:",
+        f"# how far from converged the model is{beside}.",
+    )

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from reprozoo import UsageError, resolve
 
-from .recipe import ModelSpec, Recipe
+from .recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -19,12 +19,15 @@ class Others:
     Attributes:
         start: the state dict that it begins with.
         teacher: the network that is distilled.
-        digests: sha256 of the weights of each, by "start" and "teacher".
+        digests: of the weights of each, by "start", "teacher" and "maker" (of the images); a run is resumed with the
+            same ones only.
+        files: sha256 of the file that each has its weights from, where it is one file.
     """
 
     start: Mapping[str, Tensor] | None = None
     teacher: nn.Module | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 def other_models(recipe: Recipe, *, offline: bool = False) -> Others:
@@ -34,13 +37,16 @@ def other_models(recipe: Recipe, *, offline: bool = False) -> Others:
         UsageError: one is not made of one network.
         ReprozooError: as the zoo says.
     """
-    wanted = {"start": recipe.start, "teacher": recipe.teacher}
-    loaded = {name: _network(spec, offline=offline) for name, spec in wanted.items() if spec is not None}
-    networks = {name: network for name, (network, _) in loaded.items()}
+    named = {"start": recipe.start, "teacher": recipe.teacher}
+    specs = {name: spec.model for name, spec in named.items() if spec is not None}
+    networks = {name: _network(spec, offline=offline) for name, spec in specs.items()}
+    specs |= {"maker": recipe.made_by} if recipe.made_by else {}
+    maps = {name: resolve(spec, offline=offline) for name, spec in specs.items()}
     return Others(
         start=networks["start"].state_dict() if "start" in networks else None,
         teacher=networks.get("teacher"),
-        digests={name: digest for name, (_, digest) in loaded.items()},
+        digests={name: found.weights_digest for name, found in maps.items() if found.weights_digest},
+        files={name: sha256 for name, found in maps.items() for sha256 in _only(found.digests)},
     )
 
 
@@ -56,9 +62,13 @@ def begin_with(network: nn.Module, state: Mapping[str, Tensor]) -> None:
     network.load_state_dict(dict(state))
 
 
-def _network(spec: ModelSpec, *, offline: bool) -> tuple[nn.Module, str]:
-    recipe = resolve(spec.model, offline=offline)
+def _network(spec: str, *, offline: bool) -> nn.Module:
+    recipe = resolve(spec, offline=offline)
     network = getattr(recipe.load(), "network", None)
     if not isinstance(network, nn.Module) or recipe.weights_digest is None:
-        raise UsageError(f"{spec.model} is not made of one network with weights; name another model")
-    return network, recipe.weights_digest
+        raise UsageError(f"{spec} is not made of one network with weights; name another model")
+    return network
+
+
+def _only(digests: Mapping[str, str]) -> list[str]:
+    return list(digests.values()) if len(digests) == 1 else []

@@ -58,6 +58,11 @@ class DataSpec:
     limit: int | None = None
     first_noise: int = 2**40
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is all of a data set."""
+        return self.classes is None and self.part is None and self.limit is None
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSpec:

@@ -14,6 +14,7 @@ from reprozoo.images import grid, save_png, to_uint8
 
 LOSSES = "loss.csv"
 CURVE = "loss.svg"
+REMEDY = "choose another folder with -o"
 COLUMNS = ("images_seen", "loss", "lr", "images_per_s")
 WIDTH, HEIGHT, MARGIN = 640, 320, 48
 
@@ -29,13 +30,23 @@ def add_row(folder: Path, images_seen: int, loss: float, lr: float, images_per_s
         writer.writerow([images_seen, f"{loss:.6f}", f"{lr:.3e}", f"{images_per_s:.1f}"])
 
 
+def drop_rows_after(folder: Path, images_seen: int) -> None:
+    """Forget the rows of steps that a run does again, because they came after its checkpoint."""
+    path = folder / LOSSES
+    if not path.exists():
+        return
+    head, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [row for row in rows if int(row.partition(",")[0]) <= images_seen]
+    write_whole(path, "".join([head, *kept]).encode(), remedy=REMEDY)
+
+
 def draw_curve(folder: Path, title: str) -> None:
     """The table of losses as an SVG picture; none as long as it has fewer than two rows."""
     with (folder / LOSSES).open(encoding="utf-8") as file:
         rows = [(float(row["images_seen"]), float(row["loss"])) for row in csv.DictReader(file)]
     rows = [row for row in rows if math.isfinite(row[1])]
     if len(rows) > 1:
-        write_whole(folder / CURVE, curve_svg(rows, title).encode(), remedy="choose another folder with -o")
+        write_whole(folder / CURVE, curve_svg(rows, title).encode(), remedy=REMEDY)
 
 
 def curve_svg(points: Sequence[tuple[float, float]], title: str) -> str:

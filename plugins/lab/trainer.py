@@ -28,7 +28,7 @@ from .ema import ema_decay, update_ema
 from .networks import HIDDEN, Classes, build_network
 from .objectives import Batch, Networks, Objective, objective
 from .others import Others, begin_with
-from .recipe import Recipe
+from .recipe import Recipe, TrainingSpec
 from .workers import Workers
 
 CHECKPOINT = "checkpoint.pt"
@@ -42,11 +42,10 @@ def step_seed(seed: int, step: int) -> int:
     return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def learning_rate(images_seen: int, recipe: Recipe) -> float:
-    """Linear warm-up, constant, and at the end linear decay if the recipe asks for it."""
-    spec = recipe.training
+def learning_rate(images_seen: int, spec: TrainingSpec, end_images: int) -> float:
+    """Linear warm-up, constant, and before ``end_images`` linear decay if the recipe asks for it."""
     rise = images_seen / spec.warmup_images if spec.warmup_images else 1.0
-    fall = (spec.images - images_seen) / spec.decay_images if spec.decay_images else 1.0
+    fall = (end_images - images_seen) / spec.decay_images if spec.decay_images else 1.0
     return spec.lr * max(0.0, min(1.0, rise, fall))
 
 
@@ -58,6 +57,7 @@ class Trainer:
         data: the images, and labels where the network has classes.
         folder: receives `checkpoint.pt`, `weights.safetensors`, losses, `recipe.json` and sheets of samples.
         others: the models that the recipe names.
+        end_images: when the run ends, in place of the recipe's.
         resume: continue from the folder's checkpoint; without it a folder with a checkpoint is an error.
         report: called with one line of progress at a time.
         workers: the processes that share the run.
@@ -70,12 +70,14 @@ class Trainer:
         folder: Path,
         *,
         others: Others | None = None,
+        end_images: int | None = None,
         device: str = "cpu",
         resume: bool = False,
         report: Callable[[str], None] = print,
         workers: Workers | None = None,
     ) -> None:
         self.recipe, self.folder, self.report = recipe, folder, report
+        self.end_images = end_images or recipe.training.images
         self.workers = workers or Workers()
         self.device = torch.device(self.workers.device or device)
         self.others = others or Others()
@@ -90,7 +92,7 @@ class Trainer:
         self.step, self.loss, self.seconds = 0, math.nan, 0.0
         self.stop_requested = False
         self._start_folder(resume=resume)
-        self.networks: Networks = {name: self._compiled(module) for name, module in self.modules.items()}
+        self.networks: Networks = {name: self._compiled(name) for name in self.modules}
 
     @property
     def images_seen(self) -> int:
@@ -103,14 +105,14 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        return self.images_seen >= self.recipe.training.images
+        return self.images_seen >= self.end_images
 
     def request_stop(self) -> None:
         """Ask `run` to write a checkpoint and return after the current step; safe in a signal handler."""
         self.stop_requested = True
 
     def run(self) -> None:
-        """Train until the recipe's number of images, or until `request_stop`.
+        """Train until the number of images at which the run ends, or until `request_stop`.
 
         Raises:
             IntegrityError: the loss is not finite; the last checkpoint, with finite loss, is kept.
@@ -215,8 +217,9 @@ class Trainer:
             module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return module
 
-    def _compiled(self, module: nn.Module) -> Any:
-        return torch.compile(module) if self.recipe.training.compile else module
+    def _compiled(self, name: str) -> Any:
+        compiled = self.recipe.training.compile and name not in self.objective.differentiated_twice
+        return torch.compile(self.modules[name]) if compiled else self.modules[name]
 
     def _trainable(self, names: list[str]) -> list[nn.Parameter]:
         """Parameters of some of the modules; of the network, those that the recipe's patterns name."""
@@ -246,6 +249,7 @@ class Trainer:
             raise UsageError(f"{self.folder} holds a run already; resume it or choose another folder")
         self.workers.wait()
         if self.workers.rank == 0:
+            recording.drop_rows_after(self.folder, self.images_seen)
             (self.folder / "recipe.json").write_text(self.recipe.to_json() + "\n", encoding="utf-8")
 
     def _state(self) -> dict[str, Any]:
@@ -319,7 +323,7 @@ class Trainer:
         torch.manual_seed(step_seed(spec.seed, self.step))  # for dropout alone
         losses = self.objective.losses(self.networks, batch)
         loss = batch.x0
-        lr = learning_rate(self.images_seen + spec.batch_size, self.recipe)
+        lr = learning_rate(self.images_seen + spec.batch_size, spec, self.end_images)
         while True:
             with self._numerics():
                 found = next(losses, None)
@@ -366,10 +370,11 @@ class Trainer:
         if self.workers.rank:
             return
         per_s = images / max(seconds, 1e-9)
-        recording.add_row(self.folder, self.images_seen, mean, learning_rate(self.images_seen, self.recipe), per_s)
-        remaining = (self.recipe.training.images - self.images_seen) / per_s
+        lr = learning_rate(self.images_seen, self.recipe.training, self.end_images)
+        recording.add_row(self.folder, self.images_seen, mean, lr, per_s)
+        remaining = (self.end_images - self.images_seen) / per_s
         self.report(
-            f"{self.recipe.id}: {self.images_seen:,} of {self.recipe.training.images:,} images, "
+            f"{self.recipe.id}: {self.images_seen:,} of {self.end_images:,} images, "
             f"loss {mean:.4f}, {per_s:.0f} images/s, {max(remaining, 0) / 60:.0f} min left"
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def load_dataset(
     if (card := _card(name, registry)) is not None:
         return _load_card(card, split or "train", offline, progress)
     if (registered := installed_plugins().datasets.get(str(name))) is not None:
-        return _load_registered(registered, split or "train")
+        return _load_registered(registered, split or "train", offline)
     if not Path(name).exists():
         known = [*(registry or installed_registry()).datasets, *installed_plugins().datasets]
         raise UsageError(
@@ -63,7 +64,9 @@ def load_dataset(
     return read_images(Path(name), split or "train")
 
 
-def dataset_digest(name: str | Path, split: str | None = None, *, registry: Registry | None = None) -> str:
+def dataset_digest(
+    name: str | Path, split: str | None = None, *, registry: Registry | None = None, offline: bool = False
+) -> str:
     """A digest of what ``load_dataset`` would give: of a plugin's data set for that split, of others for all splits.
 
     Nothing is fetched for what a card describes.
@@ -72,7 +75,7 @@ def dataset_digest(name: str | Path, split: str | None = None, *, registry: Regi
         return canonical_digest({each: [s.images_sha256, s.labels_sha256] for each, s in card.splits.items()})
     if Path(name).exists() and str(name) not in installed_plugins().datasets:
         return content_digest(Path(name))
-    return load_dataset(name, split, registry=registry).digest
+    return load_dataset(name, split, registry=registry, offline=offline).digest
 
 
 def dataset_giver(name: str | Path, *, registry: Registry | None = None) -> PluginRecord | None:
@@ -97,11 +100,12 @@ def pull_dataset(
     return {split: _path(card, split) for split in card.splits}
 
 
-def _load_registered(registered: Registered, split: str) -> ImageDataset:
+def _load_registered(registered: Registered, split: str, offline: bool) -> ImageDataset:
     """A plugin's data set; whatever the plugin does instead is a sentence."""
     spec = registered.value
     try:
-        loaded = import_object(spec.load)(split)
+        load = import_object(spec.load)
+        loaded = load(split, offline=offline) if "offline" in signature(load).parameters else load(split)
     except ReprozooError:
         raise
     except (Exception, SystemExit) as error:

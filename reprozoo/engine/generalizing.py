@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,8 @@ def generalize(
     recipe = zoo.resolve(spec, device=setup.device, dtype=dtype, offline=offline)
     setup = fitted_to([recipe], setup)
     rules = make_rules(descriptor_of(descriptor, zoo, offline, threads), threshold, UNUSED_MAE_THRESHOLD)
-    name, split = (dataset, split) if dataset is not None else _training_data(recipe.describe(), split)
+    training = recipe.describe().get("card", {}).get("training", {})
+    name, split = (dataset, split) if dataset is not None else _training_data(training, split, recipe.display_id)
     train = load_dataset(name, split, registry=getattr(zoo, "registry", None), offline=offline)
     giver = dataset_giver(name, registry=getattr(zoo, "registry", None))
     (subject,) = sample_models([recipe], [recipe.display_id], setup, repeats=[0])
@@ -105,7 +106,10 @@ def generalize(
             "gl": f"gl[{rules.descriptor.id}, >{rules.threshold:g}]",
             "memorization": "memorization[l2 nearest/second < 1/3]",
         },
-        warnings=_warnings(found, len(setup.indices), run.image_shape, train),
+        warnings=[
+            *_warnings(found, len(setup.indices), run.image_shape, train),
+            *(_other_images(training, split, train) if dataset is None else []),
+        ],
         image_loader=_loader(subject, train),
         **provenance(
             setup, recipe.noise_shape, rules, [run], started=started,
@@ -193,12 +197,22 @@ def _warnings(found: _Found, count: int, image_shape: Sequence[int], train: Imag
     return said
 
 
-def _training_data(description: dict[str, Any], split: str | None) -> tuple[str, str | None]:
-    training = description.get("card", {}).get("training", {})
+def _other_images(training: Mapping[str, Any], split: str | None, train: ImageDataset) -> list[str]:
+    """A set that a model made is made again where it is missing: by another version of that model, they are others."""
+    recorded = training.get("images_sha256")
+    if recorded in (None, train.digest) or split != training.get("split"):
+        return []
+    return [
+        f"The card's training images have sha256 {recorded[:16]}…, those that were searched {train.digest[:16]}…: a "
+        "copy may not be recognised. Was the model that made them replaced, or were they made on another device?"
+    ]
+
+
+def _training_data(training: Mapping[str, Any], split: str | None, model: str) -> tuple[str, str | None]:
     dataset = training.get("dataset", "unknown")
     if dataset == "unknown":
         raise UsageError(
-            f"the card of {description.get('spec', 'this model')} does not say what it was trained on; "
+            f"the card of {model} does not say what it was trained on; "
             "name the data set: --data NAME, or a folder or file of images"
         )
     return str(dataset), split or training.get("split")

@@ -167,7 +167,10 @@ class DescriptorSpec:
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """A data set by name that is not described by a card: "package.module:function" of (split) loads it."""
+    """A data set by name that is not described by a card: "package.module:function" of (split) loads it.
+
+    A function that may fetch has a second parameter, ``offline``: whether to use only what is on this machine.
+    """
 
     id: str
     summary: str

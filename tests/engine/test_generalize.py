@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from reprozoo.datasets import load_dataset
 from reprozoo.engine import ProgressEvent, generalize
 from reprozoo.errors import UsageError
 from reprozoo.results import Generalization
@@ -79,3 +80,26 @@ def test_the_training_data_are_those_that_the_card_names(store: Store, tmp_path:
     assert generalize("m", **options).train_count == 5
     assert generalize("m", split="a", **options).train_count == 3
     assert generalize("m", tmp_path, **options).train_count == 8
+
+
+def test_other_images_than_the_card_recorded_are_a_warning(store: Store, tmp_path: Path) -> None:
+    train = data_set(tmp_path, some_images(20))
+    options: dict[str, Any] = {"store": store, "num_samples": 8, "descriptor": "pixels", "device": "cpu"}
+    digest = load_dataset(train).digest
+
+    def warned(recorded: str, *, data: Path | None = None) -> bool:
+        zoo = FakeZoo(FakeRecipe("m", training=str(train), images_sha256=recorded))
+        result = generalize("m", data, zoo=zoo, **options)
+        assert result.dataset["split"] == "train"
+        return any("a copy may not be recognised" in warning for warning in result.warnings)
+
+    assert warned("0" * 64)
+    assert not warned(digest)
+    assert not warned("0" * 64, data=train)  # a set of one's own choice
+
+
+def test_one_training_image_is_too_few_for_memorization(store: Store, tmp_path: Path) -> None:
+    train = data_set(tmp_path, some_images(1))
+    result = generalize("a", train, zoo=two(), store=store, num_samples=8, descriptor="pixels", device="cpu")
+    assert result.memorization is None
+    assert any("there is one training image" in warning for warning in result.warnings)

@@ -36,6 +36,7 @@ class GANObjective(Objective):
 
     beside: ClassVar[str] = "critic"
     rivals: ClassVar[tuple[str, ...]] = ("critic",)
+    differentiated_twice: ClassVar[tuple[str, ...]] = ("critic",)  # by R1
 
     z_dim: int = 128
     loss: str = "non-saturating"

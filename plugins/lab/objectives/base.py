@@ -49,12 +49,14 @@ class Objective(ABC):
         beside: the network that a recipe must describe beside the one that is trained: "critic", "encoder" or "".
         allies: companions that the network's own loss trains.
         rivals: companions that are trained by losses and an optimizer of their own.
+        differentiated_twice: networks whose gradient a loss differentiates, which torch.compile does not support.
     """
 
     needs_teacher: ClassVar[bool] = False
     beside: ClassVar[str] = ""
     allies: ClassVar[tuple[str, ...]] = ()
     rivals: ClassVar[tuple[str, ...]] = ()
+    differentiated_twice: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def draws(self, batch: int, shape: tuple[int, ...], generator: torch.Generator) -> tuple[Tensor, ...]:

@@ -1,6 +1,8 @@
 """Progressive distillation: a student that does in one step of DDIM what its teacher does in two, then again.
 
-Source: Salimans and Ho 2022, arXiv:2202.00512, algorithm 2 and section 4; image prediction, cosine kernel.
+Source: Salimans and Ho 2022, arXiv:2202.00512, algorithm 2 and section 4; image prediction, cosine kernel. In the
+authors' code (google-research ``diffusion_distillation``) the learning rate falls within a stage and each begins with
+new moments of Adam; here neither is so.
 """
 
 from __future__ import annotations
@@ -74,7 +76,7 @@ class ProgressiveDistillation(X0Objective):
         end = torch.where(t * steps < 1.5, 0.0, end)  # the last step ends at the image itself
         state = x.double()
         for sigma, following in ((start, middle), (middle, end)):
-            x0 = self.predict(teacher, state.float(), sigma.float()).double().clamp(-1, 1)
+            x0 = self.predict(teacher, state.float(), sigma.float()).double()
             state = x0 + per_sample(following / sigma, x) * (state - x0)
         ratio = per_sample(end / start, x)
         return ((state - ratio * x.double()) / (1 - ratio)).float()
@@ -82,9 +84,10 @@ class ProgressiveDistillation(X0Objective):
     def after_step(
         self, network: nn.Module, companions: Mapping[str, nn.Module], average: Mapping[str, Tensor], seen: range
     ) -> None:
-        """At the end of a stage the student's average becomes the teacher."""
+        """At the end of a stage the student's average becomes the teacher, from which the next student starts."""
         if self.steps_at(seen.start) != self.steps_at(seen.stop):
-            companions["teacher"].load_state_dict({**network.state_dict(), **average})
+            network.load_state_dict({**network.state_dict(), **average})
+            companions["teacher"].load_state_dict(network.state_dict())
 
     def sampler(self, steps: int) -> Sampler:
         return make_sampler("ddim", self.kernel, steps=self.student_steps, spacing="time_uniform", clip_x0=True)

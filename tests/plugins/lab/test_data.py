@@ -161,6 +161,12 @@ def test_what_a_recipe_trains_on_is_a_data_set(maker: Counted, monkeypatch: pyte
     assert found.digest == training_data(made).digest
     assert found.name == "recipe-data tiny"
     assert recipe_data("tiny").labels is None
+    asked: list[bool] = []
+    monkeypatch.setattr(
+        data, "training_data", lambda recipe, *, offline: asked.append(offline) or training_data(recipe)
+    )
+    load_dataset("recipe-data", "tiny", offline=True)
+    assert asked == [True]
     assert zoo.resolve("theory-empirical+data=recipe-data+split=tiny").digests["data"] == found.digest
     with pytest.raises(UsageError, match="recipe-data has a split for every recipe"):
         load_dataset("recipe-data")

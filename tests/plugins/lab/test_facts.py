@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import signal
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from reprozoo_plugins.lab.command import train
 from reprozoo_plugins.lab.data import TrainingData
 from reprozoo_plugins.lab.evaluation import SIGMAS, denoising_errors, frechet_distance, rounded
 from reprozoo_plugins.lab.facts import card_text, write_facts
-from reprozoo_plugins.lab.recipe import find_recipe
+from reprozoo_plugins.lab.recipe import Recipe, find_recipe
 from reprozoo_plugins.lab.recording import curve_svg
 from torch import Tensor
 
@@ -97,7 +98,45 @@ def test_classes_reach_the_denoiser_that_is_measured(tmp_path: Path) -> None:
     with_labels = TrainingData(data.images_u8, data.labels, lambda: (data.images_u8, data.labels))
     run = trainer(recipe(network={**UNET, "label_dim": 4}), tmp_path, with_labels)
     run.run()
-    assert facts.measured(run)["denoising_error"]["images"] == 20
+    errors = facts.measured(run)["denoising_error"]
+    assert errors["images"] == 20
+    assert data.labels is not None
+    wrong = (data.labels + 1) % 4
+    run.held_out = lambda: (data.images_u8, wrong)
+    assert facts.measured(run)["denoising_error"]["this_model"] != errors["this_model"]
+
+
+def test_a_student_is_measured_by_its_samples(tmp_path: Path) -> None:
+    data = pictures()
+    run = trainer(recipe("progressive"), tmp_path, TrainingData(data.images_u8, None, lambda: (data.images_u8, None)))
+    run.run()
+    assert set(facts.measured(run)) == {"frechet_distance"}
+
+
+@pytest.mark.parametrize(("part", "columns"), [(None, {"gaussian"}), ("even", set())])
+def test_the_gaussian_beside_is_that_of_the_training_set(
+    part: str | None, columns: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facts, "_gaussian_data", lambda: "random")
+    monkeypatch.setattr(facts, "load", lambda *_, **__: FakeGaussian())
+    table = json.loads(recipe().to_json())
+    table["data"]["part"] = part
+    data = pictures()
+    run = trainer(
+        Recipe.from_table(table), tmp_path, TrainingData(data.images_u8, None, lambda: (data.images_u8, None))
+    )
+    run.run()
+    found = facts.measured(run)["denoising_error"]
+    assert set(found) - {"images", "sigma", "this_model"} == columns
+    comment = " ".join(facts._comment("denoising_error", found))
+    assert ("Gaussian denoiser of the training set" in comment) == bool(columns)
+
+
+class FakeGaussian:
+    """A map whose denoiser knows nothing."""
+
+    def denoiser(self, conditions: list[Any]) -> Any:
+        return lambda x, sigma: torch.zeros_like(x)
 
 
 def test_images_that_cannot_be_had_do_not_cost_the_training(tmp_path: Path) -> None:
@@ -147,8 +186,10 @@ def test_training_by_command_writes_the_card(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(facts, "measured", lambda run, **settings: {})
     monkeypatch.chdir(tmp_path)
     arguments = ["own.toml", "--data", "set.npz", "--images", "64", "--offline"]
+    handler = signal.getsignal(signal.SIGINT)
     done = CliRunner().invoke(train, arguments, catch_exceptions=False)
     assert done.exit_code == 0
+    assert signal.getsignal(signal.SIGINT) is handler
     folder = tmp_path / "train" / "tiny-w32-n64"
     assert f"written: {Path('train/tiny-w32-n64/card.toml')}" in done.output
     card = tomllib.loads((folder / "card.toml").read_text())

@@ -234,7 +234,7 @@ def test_a_students_target_is_two_steps_of_its_teacher() -> None:
     chosen = ProgressiveDistillation(teacher_steps=8, student_steps=4, stage_images=100)
     teacher = GaussianX0(mean=MEAN, std=STD)
     noise = NoiseBank(0).noise(range(6), (1, 2, 2))
-    two = make_sampler("ddim", chosen.kernel, steps=8, spacing="time_uniform", clip_x0=True).sigmas
+    two = make_sampler("ddim", chosen.kernel, steps=8, spacing="time_uniform").sigmas
     for number in range(4):
         start, _, end = two[2 * number : 2 * number + 3].tolist()
         x = MEAN + start * noise
@@ -242,7 +242,7 @@ def test_a_students_target_is_two_steps_of_its_teacher() -> None:
         target = chosen.target_of_teacher(teacher, x, t, 4)
         state = x.double()
         for sigma, following in zip(two[2 * number :].tolist(), two[2 * number + 1 :][:2].tolist(), strict=False):
-            x0 = chosen.denoise(teacher, state.float(), torch.full((6,), sigma)).double().clamp(-1, 1)
+            x0 = chosen.denoise(teacher, state.float(), torch.full((6,), sigma)).double()
             state = x0 + following / sigma * (state - x0)
         torch.testing.assert_close(target + end / start * (x - target), state.float(), atol=1e-4, rtol=1e-4)
 
