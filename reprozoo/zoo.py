@@ -123,6 +123,17 @@ class Zoo:
         """
         return self._chosen(text, dtype=DTYPES[0], offline=offline).card
 
+    def as_chosen(self, text: str, *, offline: bool = False) -> ModelCard:
+        """The card of a spec with the spec's options and sampler in the place of its own.
+
+        Raises:
+            UsageError, PluginError, UnavailableError, IntegrityError: as ``check``.
+        """
+        chosen = self._chosen(text, dtype=DTYPES[0], offline=offline)
+        known = chosen.registered.value.options
+        options = {name: value for name, value in chosen.options.items() if value != known[name].default}
+        return replace(chosen.card, options=options, sampler=dict(chosen.sampler))
+
     def _chosen(self, text: str, *, dtype: str, offline: bool) -> _Chosen:
         if dtype not in DTYPES:
             raise UsageError(f"unknown dtype {dtype!r}; expected one of {', '.join(DTYPES)}")
@@ -240,7 +251,7 @@ def _resolve_sampler(card: ModelCard, family: Family, given: Mapping[str, str], 
     if not family.denoiser:
         if given:
             name = next(iter(given))
-            raise UsageError(f"{spec}: {card.id} has no option {name!r}; {_options_sentence(family, ())}")
+            raise UsageError(f"{spec}: {card.id} has no option {name!r}; {_options_sentence(card, family, ())}")
         return {}
     from reprozoo.samplers import sampler_options
 
@@ -251,9 +262,10 @@ def _resolve_sampler(card: ModelCard, family: Family, given: Mapping[str, str], 
         if option == "sampler":
             continue
         if option not in options:
+            close = did_you_mean(option, [*options, *family.options, "sampler"])
             raise UsageError(
-                f"{spec}: {card.id} with sampler {name} has no option {option!r}"
-                f"{did_you_mean(option, [*options, *family.options, 'sampler'])}; {_options_sentence(family, options)}"
+                f"{spec}: {card.id} with sampler {name} has no option {option!r}{close}; "
+                f"{_options_sentence(card, family, options)}"
             )
         chosen[option] = Option(options[option].kind, "").parse(option, text)
     settings = {"name": name, **_card_defaults(card, name, chosen), **chosen}
@@ -300,8 +312,9 @@ def content_digests(
     return found
 
 
-def _options_sentence(family: Family, sampler_names: Iterable[str]) -> str:
-    names = [*family.options, *(["sampler"] if family.denoiser else []), *sampler_names]
+def _options_sentence(card: ModelCard, family: Family, sampler_names: Iterable[str]) -> str:
+    own, common = [*family.options], common_options(card, family)
+    names = [*own, *(["sampler"] if family.denoiser else []), *sampler_names, *common]
     return f"it has: {', '.join(names)}" if names else "it has no options"
 
 

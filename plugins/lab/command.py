@@ -15,6 +15,8 @@ from .recipe import Recipe, find_recipe
 if TYPE_CHECKING:
     from .trainer import Trainer
 
+INTERRUPTED = 130  # as after Ctrl-C everywhere
+
 
 @click.command()
 @click.argument("recipe")
@@ -36,7 +38,7 @@ def train(
     images: int | None,
     offline: bool,
     quiet: bool,
-) -> None:
+) -> int:
     """Train a small model from a recipe.
 
     RECIPE is a TOML file or the id of a recipe that ships. The folder gets a checkpoint every few minutes, the averaged
@@ -53,7 +55,11 @@ def train(
     )
     with _stopping(trainer):
         trainer.run()
+    if not trainer.finished:
+        report(f"stopped at {trainer.images_seen:,} of {trainer.end_images:,} images; --resume goes on from here")
+        return INTERRUPTED
     _conclude(trainer, report=report, offline=offline)
+    return 0
 
 
 @contextmanager
@@ -80,12 +86,16 @@ def _trainer(
     offline: bool,
     report: Callable[[str], None],
 ) -> Trainer:
+    from reprozoo.engine import resolve_device
+    from reprozoo.report.files import check_folder
+
     from .data import training_data
     from .others import other_models
     from .trainer import Trainer
     from .workers import Workers
 
-    workers = Workers()
+    check_folder(folder)
+    workers, device = Workers(), resolve_device(device)
     if workers.rank:
         workers.wait()  # until the first process has fetched or made the data
     others = other_models(recipe, offline=offline)
@@ -99,14 +109,13 @@ def _trainer(
 
 
 def _conclude(trainer: Trainer, *, report: Callable[[str], None], offline: bool) -> None:
-    """Say what was reached and, at the end of the training, write its facts."""
+    """Say what was reached, and write the facts of the training."""
     from .facts import write_facts
     from .trainer import WEIGHTS
 
     if trainer.workers.rank:
         return
     click.echo(f"{trainer.images_seen:,} images, loss {trainer.loss:.4f}, weights: {trainer.folder / WEIGHTS}")
-    if trainer.finished:
-        report("measuring how far from converged it is")
-        for path in write_facts(trainer, offline=offline):
-            click.echo(f"written: {path}")
+    report("measuring how far from converged it is")
+    for path in write_facts(trainer, offline=offline):
+        click.echo(f"written: {path}")

@@ -37,12 +37,10 @@ class SamplesMap(NoiseToImageMap):
 
     def generate(self, noise: Tensor, conditions: Sequence[Condition]) -> Tensor:
         found = [self.rows.get(_digest(row)) for row in noise]
-        missing = found.count(None)
-        if missing:
+        if None in found:
             raise UsageError(
-                f"{self.origin} has no image for {missing} of {len(found)} noises asked for: it covers "
-                f"{len(self.rows)} indices; compare with the seed or noise file the images were made from, "
-                "and no more noises than there are images"
+                f"{self.origin} has no image for some of the noises asked for: it covers {len(self.rows)} indices; "
+                "compare with the seed or noise file the images were made from, and no more noises than these"
             )
         return from_uint8(self.images_u8[found])
 

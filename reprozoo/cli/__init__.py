@@ -6,17 +6,19 @@ torch: ``--help``, ``models``, ``show`` and ``plugins`` answer at once.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any
 
 import click
 
 from reprozoo import __version__
-from reprozoo.errors import ReprozooError
+from reprozoo.errors import PartialError, ReprozooError
 
 EXIT_CODES = {
     0: "it worked",
@@ -61,6 +63,14 @@ class ClosedPipe(Exception):
     """Whoever read standard output went away. No OSError, because click turns those into exit code 1."""
 
 
+@contextmanager
+def _noticing_closed_pipes() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise ClosedPipe from error
+
+
 class LazyGroup(click.Group):
     """A group that imports a command when it is asked for; plugins' commands come after the built-in ones."""
 
@@ -75,11 +85,14 @@ class LazyGroup(click.Group):
                 return command
         return _load_plugin_command(cmd_name)
 
+    def make_context(self, *arguments: Any, **settings: Any) -> click.Context:
+        """Parse; ``--help`` and ``--version`` print here."""
+        with _noticing_closed_pipes():
+            return super().make_context(*arguments, **settings)
+
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with _noticing_closed_pipes():
             return super().invoke(ctx)
-        except BrokenPipeError as error:
-            raise ClosedPipe from error
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -156,6 +169,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 def run(argv: Sequence[str]) -> int:
     """Run one command line and return its exit code; every failure is one sentence on stderr."""
     debug = "--debug" in argv
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started this
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  # for as long as the process lives
     try:
         returned = app.main(args=list(argv), prog_name="reprozoo", standalone_mode=False)
         sys.stdout.flush()
@@ -164,15 +180,27 @@ def run(argv: Sequence[str]) -> int:
         _say("interrupted: what was finished is kept, and the same command continues from there")
         return 130
     except (BrokenPipeError, ClosedPipe):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the flush at exit must not fail again
+        _forget_output()
         return 141
     except Exception as error:
         if debug:
             traceback.print_exc()
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
+            _forget_output()
+            _say(f"error: the output cannot be written: {error.strerror}; send it to another place")
+            return PartialError.exit_code
         return _explain(error)
 
 
+def _forget_output() -> None:
+    """Let the flush at exit not fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _explain(error: Exception) -> int:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        _say(error.format_message())
+        return 2
     if isinstance(error, click.ClickException):
         _say(f"error: {error.format_message()}")
         context = getattr(error, "ctx", None)
@@ -189,7 +217,8 @@ def _explain(error: Exception) -> int:
 
 
 def _say(text: str) -> None:
-    click.echo(text, err=True)
+    with suppress(OSError):  # where nobody can be told, the exit code still says it
+        click.echo(text, err=True)
 
 
 def _plugin_commands() -> dict[str, tuple[str, str]]:
@@ -206,7 +235,11 @@ def _load_plugin_command(name: str) -> click.Command | None:
 
     found = _plugin_commands().get(name)
     command: Any = import_object(found[0]) if found else None
-    return command if isinstance(command, click.Command) else None
+    if not isinstance(command, click.Command):
+        return None
+    if not any("--debug" in parameter.opts for parameter in command.params):
+        command.params.append(click.Option(["--debug"], is_flag=True, expose_value=False, hidden=True))
+    return command
 
 
 def _did_you_mean(name: str, known: list[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import os
 import re
 import sys
@@ -104,6 +105,16 @@ class Dtype(ParamType):
         return f"[{'|'.join(DTYPES)}]"
 
 
+class Finite(click.FloatRange):
+    """A number in a range, and neither NaN nor infinite."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no finite number.", param, ctx)
+        return number
+
+
 class ClassLabels(ParamType):
     """3, several labels taken in turn (1,5,7 or 0-9), or random."""
 
@@ -187,7 +198,7 @@ def problem_options(function: Function) -> Function:
         ),
         click.option(
             "--observation-noise",
-            type=click.FloatRange(min=0.0),
+            type=Finite(min=0.0),
             default=0.0,
             show_default=True,
             metavar="STD",
@@ -206,7 +217,7 @@ def descriptor_options(function: Function) -> Function:
         ),
         click.option(
             "--threshold",
-            type=click.FloatRange(-1.0, 1.0),
+            type=Finite(-1.0, 1.0),
             help="Similarity above which images count as the same; the descriptor's own when left out.",
         ),
     )
@@ -221,7 +232,7 @@ def pair_options(function: Function) -> Function:
         ),
         click.option(
             "--mae-threshold",
-            type=click.FloatRange(min=0.0, min_open=True),
+            type=Finite(min=0.0, min_open=True),
             default=DEFAULT_MAE_THRESHOLD,
             show_default=True,
             help="Mean absolute difference, of 255, below which images count as the same.",
@@ -275,15 +286,15 @@ def _conditions(class_labels: list[int] | str | None, prompts: Sequence[str], pr
 def output_folder(chosen: Path | None, names: Sequence[str], arguments: Mapping[str, Any]) -> Path:
     """Where a command's results go: what was chosen, or a name that the same arguments give again.
 
-    The folder is made here, so that a place that cannot be written is found before any work is done.
+    A place that cannot be written is found here, before any work is done.
     """
     from reprozoo.cards import canonical_digest
-    from reprozoo.report.files import prepare_folder
+    from reprozoo.report.files import check_folder
 
     if chosen is None:
         readable = re.sub(r"[^A-Za-z0-9._+=@-]+", "-", "--".join(names)).strip("-.")[:80]
         chosen = Path("reprozoo-out") / f"{readable}-{canonical_digest([*names, json_safe(arguments)])[:8]}"
-    prepare_folder(chosen)
+    check_folder(chosen)
     return chosen
 
 

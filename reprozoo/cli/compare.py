@@ -19,6 +19,7 @@ from reprozoo.cli.common import (
 )
 from reprozoo.cli.progress import ProgressDisplay
 from reprozoo.cli.results import FailUnder, one_of_json_and_csv, say_sampled, show_comparison
+from reprozoo.errors import UsageError
 
 DEFAULT_NOISE_FLOOR = 64
 
@@ -84,6 +85,8 @@ def compare(
     from reprozoo.zoo import default_zoo
 
     one_of_json_and_csv(as_json, as_csv)
+    if no_baseline and baselines:
+        raise UsageError("--baseline and --no-baseline exclude each other; --baseline ID alone has no other beside it")
     chosen = problem | {
         "num_samples": num_samples,
         "descriptor": descriptor,

@@ -7,6 +7,7 @@ import click
 from reprozoo.cli.common import json_option, offline_option, print_json, quiet_option
 from reprozoo.cli.progress import ProgressDisplay
 from reprozoo.cli.table import print_table
+from reprozoo.errors import UsageError
 
 
 @click.group(short_help="List and fetch data sets.")
@@ -46,11 +47,14 @@ def list_(*, as_json: bool) -> None:
 def pull(*, names: tuple[str, ...], as_json: bool, offline: bool, quiet: bool) -> None:
     """Fetch data sets, decode them once, and check the digest of their pixels, whatever the source."""
     from reprozoo.datasets import pull_dataset
+    from reprozoo.plugins import installed_plugins
     from reprozoo.zoo import default_zoo
 
     registry = default_zoo().registry
-    for name in names:
-        registry.dataset(name)  # an unknown name is found before anything is fetched
+    for name in names:  # an unknown name is found before anything is fetched
+        if name in installed_plugins().datasets:
+            raise UsageError(f"a plugin makes {name} whenever it is used; there is nothing to pull")
+        registry.dataset(name)
     files = {}
     with ProgressDisplay(quiet=quiet) as progress:
         for name in names:

@@ -159,7 +159,7 @@ def _descriptors() -> Iterator[Finding]:
             load_descriptor(name, registry=zoo.registry, plugins=zoo.plugins, offline=True)
         except ReprozooError as error:
             fetchable = error.exit_code == 4
-            detail = f"{error}; `reprozoo pull {name}` fetches it" if fetchable else str(error)
+            detail = f"not on this machine; `reprozoo pull {name}` fetches it" if fetchable else str(error)
             yield Finding(area, name, "note" if fetchable else "fail", detail)
         else:
             yield Finding(area, name, "ok", "ready")

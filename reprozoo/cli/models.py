@@ -32,6 +32,7 @@ STATUSES = {
 STYLES = {"downloadable": "note", "manual": "note", "gated": "note", "missing": "bad"}
 STYLES |= {"untrained": "dim", "no-plugin": "dim"}
 WIDE = 120  # columns of a terminal that has room for titles
+UNUSABLE = ("untrained", "missing", "no-plugin")
 WORST_FIRST = ("missing", "untrained", "manual", "gated", "downloadable", "cached", "bundled")
 
 
@@ -77,8 +78,10 @@ def models(*, family: str | None, dataset: str | None, status: str | None, as_js
         print_json({"models": [row.to_json() for row in rows]})
     elif rows:
         _print_models(rows)
-    else:
+    elif zoo.registry.models:
         note("no model fits; `reprozoo models` lists them all")
+    else:
+        note("there is no model, because no plugin gives a card; `reprozoo plugins` lists the plugins")
     if failed := zoo.plugins.failed():
         names = ", ".join(record.name for record in failed)
         note(f"not listed is what these plugins would give, which failed: {names} (see `reprozoo plugins`)")
@@ -92,9 +95,11 @@ def show(*, model: str, as_json: bool) -> None:
     from reprozoo.mapspecs import MapSpec
     from reprozoo.zoo import common_options, default_zoo
 
-    zoo = default_zoo()
-    card = zoo.card(MapSpec.parse(model))
+    zoo, spec = default_zoo(), MapSpec.parse(model)
+    card = zoo.card(spec)
     registered = zoo.plugins.families.get(card.family)
+    if spec.options and registered:
+        card = zoo.as_chosen(model)
     row = _row(zoo, card)
     if as_json:
         facts = {"card": card.to_json(), "digest": card.digest(), "status": row.status, "bytes": row.bytes}
@@ -133,7 +138,11 @@ def _partner(zoo: Zoo, card: ModelCard) -> str | None:
     def takes(model: ModelCard) -> tuple[object, ...]:
         return (model.noise_shape, model.image_shape, model.num_classes)
 
-    fitting = [model for model in zoo.registry.models.values() if takes(model) == takes(card) and model.id != card.id]
+    fitting = [
+        model
+        for model in zoo.registry.models.values()
+        if takes(model) == takes(card) and model.id != card.id and status_of(zoo, model) not in UNUSABLE
+    ]
     return min(fitting, key=distance).id if fitting else None
 
 
@@ -246,7 +255,7 @@ def _print_card(row: Row, family: Family | None, missing: str | None) -> None:
     print_table([[(name, "dim"), text] for name, text in lines])
     if card.sampler:
         names = ", ".join(f"+{name}=" for name in card.sampler if name != "name")
-        click.echo(f"Its sampler takes {names} and +sampler= another one, e.g. {card.id}+steps=50.")
+        click.echo(f"Its sampler takes {names}; +sampler= chooses another one.")
 
 
 def _source_lines(card: ModelCard, source: WeightsSource) -> list[tuple[str, str]]:

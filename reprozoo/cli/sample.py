@@ -110,7 +110,7 @@ def make_writer(output: Path, count: int, columns: int | None) -> Writer:
     Raises:
         UsageError: another kind of file, a grid too large, or a folder that holds something else.
     """
-    from reprozoo.report.files import prepare_folder
+    from reprozoo.report.files import check_folder, prepare_folder
 
     suffix = output.suffix.lower()
     if suffix in OTHER_SUFFIXES:
@@ -119,10 +119,18 @@ def make_writer(output: Path, count: int, columns: int | None) -> Writer:
         raise UsageError("--columns is for a .png grid")
     if suffix == ".png" and count > MOST_IN_GRID:
         raise UsageError(f"a grid of {count:,} images is too large to look at; write a folder or .npz, or lower -n")
-    prepare_folder(output.absolute().parent if suffix in (".png", ".npz") else output)
+    folder = output.absolute().parent if suffix in (".png", ".npz") else output
+    check_folder(folder)
     if suffix == ".png":
-        return partial(_write_grid, output, columns or math.ceil(math.sqrt(count)))
-    return partial(_write_archive if suffix == ".npz" else _write_folder, output)
+        write: Writer = partial(_write_grid, output, columns or math.ceil(math.sqrt(count)))
+    else:
+        write = partial(_write_archive if suffix == ".npz" else _write_folder, output)
+
+    def into_folder(images: ImageRows, indices: Sequence[int]) -> None:
+        prepare_folder(folder)
+        write(images, indices)
+
+    return into_folder
 
 
 def _write_grid(path: Path, columns: int, images: ImageRows, indices: Sequence[int]) -> None:

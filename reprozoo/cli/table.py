@@ -61,8 +61,8 @@ def _print_line(line: Sequence[tuple[str, str]], widths: Sequence[int], right: S
 
 
 def terminal_width() -> int | None:
-    """Columns of the terminal on stdout; None where there is none."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    """Columns of the terminal on stdout, or as COLUMNS says; None where there is neither."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() or "COLUMNS" in os.environ else None
 
 
 def short(text: str, longest: int = 22) -> str:

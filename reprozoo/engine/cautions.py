@@ -36,7 +36,7 @@ def cautions_about_models(subjects: Sequence[Subject], digests: Sequence[str]) -
     """Sentences about models that are the same in disguise, or that ran short of memory."""
     said = []
     for (a, first), (b, second) in combinations(zip(subjects, digests, strict=True), 2):
-        if a.images.key == b.images.key:
+        if a.images.key == b.images.key and a.run.batch_size:
             said.append(f"{a.label} and {b.label} are the same map: same weights, same options.")
         elif a.weights and a.weights == b.weights:
             same = "; their images are bit-identical, so what differs in their options has no effect"

@@ -6,6 +6,7 @@ so listing models imports no framework.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -259,8 +260,11 @@ def _parse_value(name: str, text: str, kind: type | str) -> Any:
         return words[text.lower()]
     if kind in (int, float):
         try:
-            return int(text) if kind is int else float(text)
-        except ValueError:
+            number = int(text) if kind is int else float(text)
+            if not math.isfinite(number):
+                raise ValueError
+            return number
+        except (ValueError, OverflowError):
             article = "a whole number" if kind is int else "a number"
             raise UsageError(f"option {name}={text}: expected {article}") from None
     return text

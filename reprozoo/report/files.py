@@ -11,6 +11,7 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -60,8 +61,24 @@ def write_generalization(result: Generalization, folder: Path) -> list[Path]:
     )
 
 
+def check_folder(folder: Path) -> None:
+    """See that a folder can be made and written, before any work is done; nothing that was not there is left there.
+
+    Raises:
+        UsageError: it cannot.
+        PartialError: the disk is full.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        prepare_folder(folder)
+    finally:
+        with suppress(OSError):  # not made, or in use by another run by now
+            for path in made:
+                path.rmdir()
+
+
 def prepare_folder(folder: Path) -> None:
-    """Make a folder and see that it can be written, before any work is done.
+    """Make a folder that can be written.
 
     Raises:
         UsageError: it cannot.

@@ -76,7 +76,7 @@ def fetch(
     if isinstance(source, ManualSource):
         raise UnavailableError(
             f"this file has to be fetched by a person: {source.page}\n{source.instructions}\n"
-            "then: reprozoo import ID FILE"
+            "then `reprozoo import ID FILE`, ID being the model's, brings it"
         )
     if isinstance(source, UntrainedSource):
         raise UnavailableError(

@@ -66,6 +66,7 @@ def test_commands_of_plugins_are_listed_and_run(cli: Cli, monkeypatch: pytest.Mo
     monkeypatch.setattr(command_line, "_plugin_commands", lambda: {"greet": (f"{__name__}:greet", "Say hello.")})
     assert "From plugins:\n  greet  Say hello." in cli("--help").out
     assert cli("greet", "--loud").out == "HELLO\n"
+    assert cli("greet", "--debug").out == "hello\n"
 
 
 @click.command()
@@ -141,6 +142,35 @@ def test_closed_pipe_is_no_error() -> None:
     process.stdout.close()
     assert process.stderr.read() == b""
     assert process.wait(timeout=30) == 141
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["models", "--help"]])
+def test_closed_pipe_of_help_is_no_error(arguments: list[str]) -> None:
+    script = f"import sys\nfrom reprozoo.cli import main\nmain({arguments})"
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait(timeout=30) == 141
+
+
+@pytest.mark.parametrize(
+    ("redirection", "arguments", "code"),
+    [
+        (">/dev/full", "models", 6), (">&-", "models", 0), ("2>&-", "models", 0), ("2>/dev/full", "nonsense", 2),
+        ("2>&-", "nonsense", 2),
+    ],
+)  # fmt: skip
+def test_no_exit_code_of_broken_output_means_a_low_score(redirection: str, arguments: str, code: int) -> None:
+    script = f"from reprozoo.cli import main; main(['{arguments}'])"
+    shell = f'"{sys.executable}" -c "{script}" {redirection}'
+    assert subprocess.run(shell, shell=True, stdout=subprocess.DEVNULL, check=False).returncode == code
+
+
+@pytest.mark.parametrize("arguments", [(), ("data",), ("noise",)])
+def test_without_a_command_help_is_shown(cli: Cli, arguments: tuple[str, ...]) -> None:
+    outcome = cli(*arguments)
+    assert outcome.code == 2
+    assert outcome.err.startswith("Usage: reprozoo")
 
 
 def test_colour_only_where_it_is_wanted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -79,7 +79,20 @@ def test_place_that_cannot_be_written(tmp_path: Path) -> None:
         files.prepare_folder(tmp_path / "file" / "folder")
 
 
-@pytest.mark.parametrize("content", [None, "{", '{"kind": "generalization"}'])
+def test_a_place_that_is_only_looked_at_stays_as_it_was(tmp_path: Path) -> None:
+    files.check_folder(tmp_path / "new" / "folder")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "file").touch()
+    files.check_folder(tmp_path / "old")
+    assert (tmp_path / "old" / "file").exists()
+    with pytest.raises(UsageError, match="choose another place with -o"):
+        files.check_folder(tmp_path / "old" / "file" / "folder")
+
+
+@pytest.mark.parametrize(
+    "content", [None, "{", '{"kind": "comparison", "schema_version": 1}', '{"kind": "generalization"}']
+)
 def test_results_that_cannot_be_read(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "result.json").write_text(content)

@@ -20,6 +20,7 @@ from reprozoo_plugins.lab.evaluation import SIGMAS, denoising_errors, frechet_di
 from reprozoo_plugins.lab.facts import card_text, write_facts
 from reprozoo_plugins.lab.recipe import Recipe, find_recipe
 from reprozoo_plugins.lab.recording import curve_svg
+from reprozoo_plugins.lab.trainer import Trainer
 from torch import Tensor
 
 from reprozoo import UnavailableError, UsageError
@@ -196,5 +197,9 @@ def test_training_by_command_writes_the_card(tmp_path: Path, monkeypatch: pytest
     assert card["training"]["images_seen"] == 64
     assert card["training"]["images_sha256"] == digest
     assert card["weights"][0]["sha256"] == hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
+    monkeypatch.setattr(Trainer, "run", lambda self: None)  # as after Ctrl-C before the first step
+    stopped = CliRunner().invoke(train, [*arguments, "-o", "other"], catch_exceptions=False, standalone_mode=False)
+    assert stopped.return_value == 130
+    assert "stopped at 0 of 64 images; --resume goes on from here" in stopped.output
     again = CliRunner().invoke(train, [*arguments, "--resume", "-q"], catch_exceptions=False)
     assert again.stdout.startswith("64 images, loss")
