@@ -69,3 +69,12 @@ def test_a_model_of_64_images_copies_them_as_their_optimal_denoiser_does(model: 
     optimal = f"theory-empirical+data=recipe-data+split={model}"
     pair = compared([model, optimal], store).pair(model, optimal)
     assert pair.rp.low > shuffled(pair)
+
+
+@pytest.mark.parametrize(("one", "other"), list(combinations(MEMORIZING, 2)))
+def test_two_models_of_64_images_copy_the_same_one_because_they_share_the_noise(
+    one: str, other: str, store: Store
+) -> None:
+    pair = compared([one, other], store).pair(one, other)
+    assert pair.rp.low > 0.2
+    assert shuffled(pair) < 0.1
