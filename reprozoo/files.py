@@ -69,5 +69,20 @@ def sync_directory(path: Path) -> None:
 
 def bytes_on_disk(path: Path) -> int:
     """Size of a file, or of all files below a folder."""
-    files = [path] if path.is_file() else path.rglob("*")
-    return sum(file.stat().st_size for file in files if file.is_file())
+    return sum(file.stat().st_size for file in files_below(path))
+
+
+def files_below(path: Path) -> list[Path]:
+    """A file itself, or all files below a folder, sorted; folders that links lead to are entered, each once."""
+    if path.is_file():
+        return [path]
+    found: list[Path] = []
+    entered: set[Path] = set()
+    for folder, folders, names in os.walk(path, followlinks=True):
+        here = Path(folder).resolve()
+        if here in entered:
+            folders.clear()  # a link back
+            continue
+        entered.add(here)
+        found += [Path(folder, name) for name in names if Path(folder, name).is_file()]
+    return sorted(found)

@@ -7,12 +7,12 @@ show (``describe``) and builds the map (``load``).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reprozoo.cards import ModelCard, canonical_digest
-from reprozoo.errors import ContractError, ReprozooError
+from reprozoo.errors import ContractError, IntegrityError, ReprozooError
 from reprozoo.files import bytes_on_disk
 from reprozoo.plugins import Family, LoadContext, import_object, installed_plugins
 
@@ -33,6 +33,7 @@ class MapRecipe:
         digests: sha256 by name, of weights files and of the content that file and data-set options name.
         output_version, plugin: of the family, and the plugin it came from.
         other_plugins: those that gave the card and the data sets it names.
+        libraries: versions of packages beside torch whose code makes the images, by name.
     """
 
     spec: str
@@ -46,6 +47,7 @@ class MapRecipe:
     output_version: int
     plugin: Mapping[str, str]
     other_plugins: tuple[Mapping[str, str], ...] = ()
+    libraries: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def display_id(self) -> str:
@@ -67,8 +69,14 @@ class MapRecipe:
     @property
     def weights_digest(self) -> str | None:
         """One sha256 over all weights; equal for two recipes that run the same ones, None for a map without any."""
-        weights = {name: self.digests[name] for name in self.files}
+        weights = {name: ":".join([self.digests[name], *filter(None, [self.parts.get(name)])]) for name in self.files}
         return canonical_digest(weights) if weights else None
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """What is read of files that hold several networks, e.g. "ema" of the format "torch:ema", by name."""
+        parts = {source.name: source.format.partition(":")[2] for source in self.card.weights}
+        return {name: part for name, part in parts.items() if part}
 
     @property
     def weights_bytes(self) -> int:
@@ -99,9 +107,11 @@ class MapRecipe:
             "options": {name: value for name, value in self.options.items() if name not in self.digests},
             "sampler": dict(self.sampler),
             "digests": dict(self.digests),
+            **({"parts": self.parts} if self.parts else {}),
             "dtype": self.dtype,
             "device": self.device.split(":")[0],
             "torch": ".".join(torch.__version__.split(".")[:2]),
+            **({"libraries": dict(self.libraries)} if self.libraries else {}),
         }
 
     def describe(self) -> dict[str, Any]:
@@ -113,6 +123,7 @@ class MapRecipe:
             "sampler": dict(self.sampler),
             "digests": dict(self.digests),
             "weights_bytes": self.weights_bytes,
+            **({"libraries": dict(self.libraries)} if self.libraries else {}),
             "device": self.device,
             "dtype": self.dtype,
             "plugin": dict(self.plugin),
@@ -123,6 +134,7 @@ class MapRecipe:
         """Build the map.
 
         Raises:
+            IntegrityError: a file of this machine was changed since the spec was resolved.
             ReprozooError: as the family says; anything else it raises becomes a ContractError naming the family.
         """
         family: Family = installed_plugins().family(self.card.family, package=self.card.package).value
@@ -138,6 +150,7 @@ class MapRecipe:
                 f"the family {family.name!r} could not load {self.spec}: {type(error).__name__}: {error}"
             ) from error
         _check_shapes(self, loaded)
+        _check_files(self, family)
         loaded.name = self.spec  # type: ignore[attr-defined]  # how messages call it
         return loaded
 
@@ -159,6 +172,22 @@ def _check_shapes(recipe: MapRecipe, loaded: NoiseToImageMap) -> None:
         promised, came = tuple(getattr(recipe, what)), tuple(getattr(loaded, what))
         if promised != came:
             raise ContractError(f"the card of {recipe.spec} says {what} {promised}, the loaded map has {came}")
+
+
+def _check_files(recipe: MapRecipe, family: Family) -> None:
+    """Refuse what was just read, unless it still is what the digests say: images are stored under these."""
+    from reprozoo.cards import LocalSource
+    from reprozoo.weights import content_digest
+
+    read = {source.name: source.path for source in recipe.card.weights if isinstance(source, LocalSource)}
+    read |= {
+        name: Path(recipe.options[name])
+        for name, option in family.options.items()
+        if option.kind in ("file", "weights") and recipe.options.get(name) and name in recipe.digests
+    }
+    for name, path in read.items():
+        if content_digest(path) != recipe.digests[name]:
+            raise IntegrityError(f"{path} was changed while {recipe.spec} was at work; run the same command again")
 
 
 def _jsonable(value: Any) -> Any:

@@ -176,7 +176,11 @@ class DenoiserMap(NoiseToImageMap):
         kernel: how noise was mixed into the data in training: x_t = alpha(t) * (x0 + sigma(t) * eps).
         sampler: the integrator, with its schedule.
         device: where ``denoise`` runs; the state of the sampler lives there in float64.
+        is_posterior_mean: whether ``denoise`` is the mean of the images given x, on which solvers of inverse problems
+            rely; a distilled student says where its teacher ends instead.
     """
+
+    is_posterior_mean = True
 
     def __init__(
         self,

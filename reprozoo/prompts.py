@@ -24,7 +24,7 @@ def read_prompts(path: Path) -> InTurn:
         UsageError: the file cannot be read, holds none, or an id twice.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         named = _from_json(json.loads(text)) if path.suffix == ".json" else _from_lines(text)
     except (OSError, ValueError) as error:  # a JSON or decoding error is a ValueError
         raise UsageError(f"{path} cannot be read as prompts ({error}); expected {FORMATS}") from error

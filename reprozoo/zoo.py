@@ -6,7 +6,9 @@ A spec is ``ID``, ``ID@REVISION`` or ``scheme:target``, with options after plus 
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -111,7 +113,7 @@ class Zoo:
         return MapRecipe(
             text, card, chosen.options, chosen.sampler, files, digests, device, chosen.dtype, family.output_version,
             chosen.registered.plugin.provenance(f"family {family.name}"),
-            tuple(self._other_plugins(card, family, chosen.options)),
+            tuple(self._other_plugins(card, family, chosen.options)), _versions(family.libraries),
         )  # fmt: skip
 
     def check(self, text: str, *, offline: bool = False) -> ModelCard:
@@ -255,7 +257,11 @@ def _resolve_sampler(card: ModelCard, family: Family, given: Mapping[str, str], 
         return {}
     from reprozoo.samplers import sampler_options
 
-    name = given.get("sampler", card.sampler["name"])
+    name = str(given.get("sampler", card.sampler.get("name", "")))
+    if not name:
+        raise UsageError(
+            f'the card of {card.id} names no sampler: write [sampler] name = "heun", or give +sampler=heun'
+        )
     options = sampler_options(name)
     chosen: dict[str, Any] = {}
     for option, text in given.items():
@@ -277,7 +283,7 @@ def _card_defaults(card: ModelCard, name: str, chosen: Mapping[str, Any]) -> dic
     """What the card says and the choice leaves standing: another sampler, or another spacing, has its own defaults."""
     from reprozoo.samplers import SPACING_OPTIONS
 
-    if name != card.sampler["name"]:
+    if name != card.sampler.get("name"):
         return {}
     spacing = chosen.get("spacing")
     tied = {option for options in SPACING_OPTIONS.values() for option in options}
@@ -309,6 +315,15 @@ def content_digests(
             from reprozoo.datasets import dataset_digest
 
             found[name] = dataset_digest(options[name], options.get("split"), offline=offline)
+    return found
+
+
+def _versions(packages: Iterable[str]) -> dict[str, str]:
+    """Of installed packages; the family says what is missing when it is loaded."""
+    found = {}
+    for package in packages:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
     return found
 
 

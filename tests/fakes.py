@@ -76,6 +76,7 @@ class FakeRecipe:
     training: str = "unknown"
     split: str = "train"
     images_sha256: str = ""
+    source: str = "hub"
     classes: int | None = 10
     family: str = "fake"
     shape: tuple[int, int, int] = SHAPE
@@ -110,7 +111,7 @@ class FakeRecipe:
     def describe(self) -> dict[str, Any]:
         training = {"dataset": self.training, "split": self.split}
         training |= {"images_sha256": self.images_sha256} if self.images_sha256 else {}
-        card = {"family": self.family, "training": training}
+        card = {"family": self.family, "training": training, "weights": [{"kind": self.source}]}
         plugin = {"name": "fakes", "distribution": "tests", "version": "0", "gave": "family fake"}
         return {"spec": self.id, "card": card, "options": self.options, "plugin": plugin}
 

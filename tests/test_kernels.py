@@ -194,6 +194,7 @@ def test_discrete_vp_drops_levels_of_pure_noise_as_the_original_does() -> None:
         ({"name": "discrete-vp", "betas": {"steps": 10}}, "the betas of kernel discrete-vp has no parameter 'steps'"),
         ({"name": "discrete-vp", "betas": [0.1]}, "at least two betas"),
         ({"name": "discrete-vp", "betas": [0.1, 1.5]}, "each between 0 and 1"),
+        ({"name": "discrete-vp", "betas": [0.99999, 0.99999]}, "fewer than two levels of noise"),
         ({"name": "discrete-vp", "betas": 0.1}, "expected a schedule of betas or a list"),
     ],
 )

@@ -16,6 +16,7 @@ from reprozoo.prompts import read_prompts
     ("name", "content", "names"),
     [
         ("p.txt", "a cat\n\n  a dog, running  \n", ("a cat", "a dog, running")),
+        ("p.txt", "\ufeffa cat\r\na dog, running\r\n", ("a cat", "a dog, running")),  # as Windows editors write it
         ("p.json", ["a cat", "a dog, running"], ("a cat", "a dog, running")),
         ("p.json", {"cat": "a cat", "dog": "a dog, running"}, ("cat", "dog")),
         ("p.json", [{"id": 7, "prompt": "a cat"}, {"prompt": "a dog, running"}], ("7", "a dog, running")),

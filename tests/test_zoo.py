@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from reprozoo.cards import WeightsSource
 from reprozoo.errors import ContractError, IntegrityError, PluginError, UnavailableError, UsageError
 from reprozoo.inverse import SolvingZoo
 from reprozoo.maprecipes import MapRecipe
@@ -151,6 +152,8 @@ CHANGES: dict[str, Callable[[MapRecipe], MapRecipe]] = {
     "options": lambda r: dataclasses.replace(r, options={"flow": "sampler"}),
     "sampler": lambda r: dataclasses.replace(r, sampler={**r.sampler, "steps": 19}),
     "digests": lambda r: dataclasses.replace(r, digests={"statistics": "0" * 64}),
+    "parts": lambda r: dataclasses.replace(r, card=dataclasses.replace(r.card, weights=(_read_as(r, "torch:ema"),))),
+    "libraries": lambda r: dataclasses.replace(r, libraries={"diffusers": "0.1"}),
     "dtype": lambda r: dataclasses.replace(r, dtype="bfloat16"),
     "device": lambda r: dataclasses.replace(r, device="cuda"),
     "output_version": lambda r: dataclasses.replace(r, output_version=2),
@@ -168,7 +171,41 @@ def test_everything_that_can_change_an_image_changes_the_identity(field: str) ->
     recipe = resolve("theory-gaussian")
     changed = CHANGES[field](recipe).identity()
     assert changed != recipe.identity()
-    assert changed[field] != recipe.identity()[field]
+    assert changed[field] != recipe.identity().get(field)
+
+
+def _read_as(recipe: MapRecipe, format: str) -> WeightsSource:
+    return dataclasses.replace(recipe.card.weights[0], format=format)
+
+
+def test_two_parts_of_one_file_are_two_models() -> None:
+    recipe = resolve("theory-gaussian")
+    parts = [dataclasses.replace(recipe, card=dataclasses.replace(recipe.card, weights=(_read_as(recipe, format),)))
+             for format in ("torch:ema", "torch:model", "torch")]  # fmt: skip
+    assert len({recipe.weights_digest for recipe in parts}) == 3
+
+
+def test_a_file_that_changes_while_it_is_used_is_noticed(tmp_path: Path) -> None:
+    weights = tmp_path / "w.safetensors"
+    shutil.copy(TINY_EDM, weights)
+    recipe = resolve(f"tiny-edm+weights={weights}")
+    recipe.load()
+    save_file({name: tensor / 2 for name, tensor in load_file(TINY_EDM).items()}, weights)
+    with pytest.raises(IntegrityError, match="was changed while tiny-edm"):
+        recipe.load()
+
+
+def test_a_card_without_a_sampler_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    zoo = default_zoo()
+    bare = dataclasses.replace(zoo.registry.model("tiny-edm"), sampler={})
+    monkeypatch.setattr(zoo.registry, "model", lambda name: bare)
+    with pytest.raises(UsageError, match="the card of tiny-edm names no sampler"):
+        zoo.check("tiny-edm")
+    zoo.check("tiny-edm+sampler=euler")
+
+
+def test_pipelines_are_known_by_the_versions_of_their_libraries() -> None:
+    assert set(default_zoo().plugins.families["diffusers"].value.libraries) == {"diffusers", "transformers"}
 
 
 def test_what_cannot_change_an_image_does_not() -> None:

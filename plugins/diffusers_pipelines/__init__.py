@@ -36,6 +36,7 @@ OPTIONS = {
         choices=("model", "sequential"),
     ),
 }
+LIBRARIES = ("diffusers", "transformers")
 
 
 @hookimpl
@@ -45,6 +46,7 @@ def reprozoo_register_families(register: Callable[[Family], None]) -> None:
             name="stable_diffusion",
             summary="Stable Diffusion v1, v2 and XL: text to image",
             load=f"{HERE}.adapter:load",
+            libraries=LIBRARIES,
             adjust=f"{HERE}.cards:adjust",
             options=OPTIONS,
         )
@@ -54,6 +56,7 @@ def reprozoo_register_families(register: Callable[[Family], None]) -> None:
             name="diffusers",
             summary="diffusers pipelines on the Hugging Face Hub: hf:owner/repo",
             load=f"{HERE}.adapter:load",
+            libraries=LIBRARIES,
             adjust=f"{HERE}.cards:adjust",
             schemes={"hf": f"{HERE}.cards:card"},
             options={**OPTIONS, "variant": Option(str, "which set of weights of the repository, e.g. fp16")},

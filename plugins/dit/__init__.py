@@ -26,6 +26,7 @@ def reprozoo_register_families(register: Callable[[Family], None]) -> None:
             name="dit",
             summary="DiT: diffusion transformers with adaLN-Zero, on pixels (time only) or latents (classes, guidance)",
             load="reprozoo_plugins.dit.adapter:load",
+            libraries=("diffusers",),  # the autoencoder of latent models
             options={
                 "guidance_scale": Option(
                     float, "latents: unconditional + scale * (conditional - unconditional); 1 is no guidance", 1.0

@@ -7,12 +7,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from reprozoo import LoadContext
+from reprozoo import LoadContext, UsageError
 from reprozoo.denoisers import EpsDenoiserMap, GuidedEpsDenoiserMap, load_weights
 from reprozoo.networks.dit import DiT
 
 PIXEL_TIME_SCALE = 999.0  # LucasYFL/Multistage_Diffusion@9b5df663 ``models/utils.py get_noise_fn``
 LATENT_LEVELS = 1000  # labels 0 to 999 at the kernel's times 1/1000 to 1
+LATENT_CHANNELS = 4
 UNREAD = "y_embedder.embedding_table.weight"
 
 
@@ -35,10 +36,14 @@ class LatentDiTMap(GuidedEpsDenoiserMap):
 
 def load(context: LoadContext) -> EpsDenoiserMap:
     """Build the card's network, load its weights strictly, wrap it."""
+    if not 1 <= context.options["guided_channels"] <= LATENT_CHANNELS:
+        raise UsageError(f"guided_channels={context.options['guided_channels']}: expected 1 to {LATENT_CHANNELS}")
     return _pixels(context) if context.card.num_classes is None else _latents(context)
 
 
 def _pixels(context: LoadContext) -> EpsDenoiserMap:
+    if context.options["guidance_scale"] != 1:
+        raise UsageError(f"{context.card.id} has no classes, so there is nothing to guide: leave out +guidance_scale=")
     network = DiT(**context.card.network)
     tensors = context.tensors(parameter_names=original_parameters(network))
     load_weights(network, {name: tensor for name, tensor in tensors.items() if name != UNREAD}, context.card.id)

@@ -89,7 +89,7 @@ def dpm_solver_steps(kernel: Kernel, *, evaluations: int, order: int) -> list[St
 
 
 def ancestral_steps(kernel: Kernel, *, evaluations: int) -> list[Step]:
-    """As many steps, uniform in the kernel's time, the last one to no noise at all.
+    """As many steps at ddim's levels (uniform in time; Karras's where the time is sigma), the last one to no noise.
 
     Raises:
         UsageError: as the sampler ddim says, whose levels these are.

@@ -32,14 +32,18 @@ def load(context: LoadContext) -> ProgressiveMap:
     """Build the card's network, load its weights strictly, wrap it.
 
     Raises:
-        UsageError: the sampler has another number of steps than the student.
+        UsageError: a student is asked for other steps than its own.
     """
     checkpoint = context.checkpoint()
     config = dict(context.card.network)
-    _check_steps(context, int(checkpoint.facts.get("num_sample_steps", config.pop("student_steps", 0))))
+    steps = int(checkpoint.facts.get("num_sample_steps", config.pop("student_steps", 0)))  # 0 of a teacher
+    if steps:
+        _check_sampler(context, steps)
     network = ProgressiveUNet(**config)
     load_weights(network, _state_dict(checkpoint.tensors), context.card.id)
-    return ProgressiveMap(network, **context.network_settings())
+    loaded = ProgressiveMap(network, **context.network_settings())
+    loaded.is_posterior_mean = not steps
+    return loaded
 
 
 def _state_dict(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -47,11 +51,12 @@ def _state_dict(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return state_dict_from_flax(tensors) if is_flax else dict(tensors)
 
 
-def _check_steps(context: LoadContext, trained: int) -> None:
-    """A teacher says 0 and takes any number of steps."""
-    steps = getattr(context.sampler, "steps", trained)
-    if trained and steps != trained:
+def _check_sampler(context: LoadContext, steps: int) -> None:
+    """A student knows the levels of its own steps of DDIM, and where its teacher goes from them; nothing else."""
+    asked = context.sampler.config()
+    own = {"name": "ddim", "steps": steps, "spacing": "time_uniform"}
+    if differing := [f"{name}={asked.get(name)}" for name, value in own.items() if asked.get(name) != value]:
         raise UsageError(
-            f"{context.card.id} is a student of {trained} steps and was asked for {steps}; leave out +steps, or choose "
-            "the student of that number"
+            f"{context.card.id} is a student of {steps} steps of DDIM, uniform in time, and was asked for "
+            f"{', '.join(differing)}; leave the sampler's options out, or choose the student of that number"
         )

@@ -13,6 +13,7 @@ from reprozoo_plugins.theory.mixture import orthogonal_subspaces
 from torch import Tensor
 
 from reprozoo import Condition, DenoiserMap, LoadContext, UsageError
+from reprozoo.kernels import at
 
 
 class TheoryMap(DenoiserMap):
@@ -48,7 +49,7 @@ class GaussianFlowMap(TheoryMap):
 
     def generate(self, noise: Tensor, conditions: Sequence[Condition]) -> Tensor:
         x = self.kernel.initial_state(noise.to(self.device, torch.float64))
-        sigma = torch.full((len(x),), float(self.kernel.sigma_max), dtype=torch.float64, device=x.device)
+        sigma = torch.full((len(x),), at(self.kernel.sigma, self.kernel.t_max), dtype=torch.float64, device=x.device)
         return self.flow(x.flatten(1), sigma).reshape(x.shape).clamp(-1.0, 1.0)
 
 
@@ -67,8 +68,20 @@ def load_gaussian(context: LoadContext) -> DenoiserMap:
     gaussian = Gaussian(tensors["mean"], _orthonormal(tensors["vectors"]), tensors["values"], float(tensors["rest"]))
     moved = Gaussian(*(t.to(context.device) for t in (gaussian.mean, gaussian.vectors, gaussian.values)), gaussian.rest)
     if context.options["flow"] == "closed-form":
+        _expect_no_choice_of_sampler(context)
         return GaussianFlowMap(moved, **context.denoiser_settings())
     return TheoryMap(moved.denoise, gaussian=moved, **context.denoiser_settings())
+
+
+def _expect_no_choice_of_sampler(context: LoadContext) -> None:
+    chosen = context.sampler.config()
+    if differing := [
+        f"{name}={chosen.get(name)}" for name, value in context.card.sampler.items() if chosen.get(name) != value
+    ]:
+        raise UsageError(
+            f"{context.card.id} computes its flow in closed form, in which {', '.join(differing)} has no part; leave "
+            "it out, or add +flow=sampler"
+        )
 
 
 def load_empirical(context: LoadContext) -> DenoiserMap:

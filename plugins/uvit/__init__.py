@@ -23,6 +23,7 @@ def reprozoo_register_families(register: Callable[[Family], None]) -> None:
             name="uvit",
             summary="U-ViT: vision transformers with long skips, noise prediction on pixels or latents",
             load="reprozoo_plugins.uvit.adapter:load",
+            libraries=("diffusers",),  # the autoencoder of latent models
             options={
                 "guidance_scale": Option(
                     float,

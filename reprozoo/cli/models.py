@@ -130,10 +130,7 @@ def _partner(zoo: Zoo, card: ModelCard) -> str | None:
     def distance(other: ModelCard) -> tuple[bool, bool, int, bool, str]:
         effort = list(STATUSES).index(status_of(zoo, other))
         derived = not other.training.keys().isdisjoint(("start_sha256", "teacher_sha256"))
-        return (data(other) != data(card), not other.network, effort, derived, other.id)
-
-    def data(model: ModelCard) -> tuple[object, ...]:
-        return (dataset_of(model), model.training.get("split"))
+        return (not _same_data(card, other), not other.network, effort, derived, other.id)
 
     def takes(model: ModelCard) -> tuple[object, ...]:
         return (model.noise_shape, model.image_shape, model.num_classes)
@@ -144,6 +141,13 @@ def _partner(zoo: Zoo, card: ModelCard) -> str | None:
         if takes(model) == takes(card) and model.id != card.id and status_of(zoo, model) not in UNUSABLE
     ]
     return min(fitting, key=distance).id if fitting else None
+
+
+def _same_data(one: ModelCard, other: ModelCard) -> bool:
+    """Whether two models were trained on the same images, as far as their cards say."""
+    known = all("images_sha256" in card.training for card in (one, other))
+    facts = ("images_sha256",) if known else ("dataset", "split")
+    return all(one.training.get(fact) == other.training.get(fact) for fact in facts)
 
 
 def status_of(zoo: Zoo, card: ModelCard) -> str:

@@ -24,12 +24,17 @@ def check_canary(subjects: Sequence[Subject], digests: Sequence[str]) -> None:
         IntegrityError: "the same weights twice?"
     """
     for (a, first), (b, second) in combinations(zip(subjects, digests, strict=True), 2):
-        if first == second and a.weights and b.weights and a.weights != b.weights:
+        converted = any(map(_has_local_weights, (a, b)))  # one's own file may hold the same tensors
+        if first == second and a.weights and b.weights and a.weights != b.weights and not converted:
             raise IntegrityError(
                 f"{a.label} and {b.label} have different weights and made bit-identical images: "
                 "the same weights twice? One of them was not run. Look at the loader of its family and at the files on "
                 "its card, remove the images with `reprozoo cache prune --all`, and compare again"
             )
+
+
+def _has_local_weights(subject: Subject) -> bool:
+    return any(source.get("kind") == "local" for source in subject.run.description.get("card", {}).get("weights", ()))
 
 
 def cautions_about_models(subjects: Sequence[Subject], digests: Sequence[str]) -> list[str]:
@@ -42,7 +47,9 @@ def cautions_about_models(subjects: Sequence[Subject], digests: Sequence[str]) -
             same = "; their images are bit-identical, so what differs in their options has no effect"
             said.append(f"{a.label} and {b.label} have the same weights{same if first == second else ''}.")
         elif first == second:
-            said.append(f"{a.label} and {b.label} made bit-identical images.")
+            apart = a.weights and b.weights
+            same = ": their files differ, so the same tensors were saved twice, or one was not run" if apart else ""
+            said.append(f"{a.label} and {b.label} made bit-identical images{same}.")
     for subject in subjects:
         run = subject.run
         if run.smallest_batch_size < run.batch_size:

@@ -106,7 +106,7 @@ class SolverRecipe:
             ReprozooError: as the family and the solver say; anything else becomes a ContractError that names them.
         """
         base = self.base.load()
-        if not isinstance(base, DenoiserMap) or base.noise_shape != base.image_shape:
+        if not isinstance(base, DenoiserMap) or not base.is_posterior_mean or base.noise_shape != base.image_shape:
             raise UsageError(no_denoiser(self.display_id))
         try:
             solved: NoiseToImageMap = import_object(self.solver.load)(base, self.options)
@@ -192,6 +192,6 @@ def make_solver(text: str, plugins: Plugins | None = None) -> tuple[Registered, 
 def no_denoiser(name: str) -> str:
     """The sentence about a model that no solver can use."""
     return (
-        f"{name} has no denoiser of pixels, and an inverse problem is solved through one: latent models, one-step "
-        "models and finished images have none; leave it out, or leave out --inverse"
+        f"{name} has no denoiser of pixels, and an inverse problem is solved through one: latent models, distilled "
+        "ones and finished images have none; leave it out, or leave out --inverse"
     )

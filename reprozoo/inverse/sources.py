@@ -42,6 +42,7 @@ class Observations:
         seed: of that noise; None for the seed of the noise that images are made from. The noise in the observation of
             image k is the core's noise k of the seed: one image has one observation.
         beside: what the samples are conditioned on besides, e.g. class labels.
+        first: number of the first image in its data set.
     """
 
     source: str
@@ -50,6 +51,7 @@ class Observations:
     noise_std: float = 0.0
     seed: int | None = None
     beside: Conditions = field(default_factory=InTurn)
+    first: int = 0
 
     def at(self, index: int) -> Condition:
         return replace(self.beside.at(index), observation=self._observation(self.number(index)))
@@ -96,7 +98,7 @@ class Observations:
         return self.operator.picture(self.measurements(indices)).clamp(-1, 1)
 
     def _identity(self) -> dict[str, Any]:
-        noise = {"noise_std": self.noise_std, "seed": self.seed} if self.noise_std else {}
+        noise = {"noise_std": self.noise_std, "seed": self.seed, "first": self.first} if self.noise_std else {}
         observed = {"images": len(self.images_u8), "images_sha256": self._digest, "operator": self.operator.config()}
         return observed | noise
 
@@ -121,7 +123,7 @@ class Observations:
         measurement = self.operator.forward(image)[0]
         if self.noise_std:
             bank = NoiseBank((FIRST_OBSERVATION_SEED + (self.seed or 0)) % 2**64)
-            measurement = measurement + self.noise_std * bank.noise([number], measurement.shape)[0]
+            measurement = measurement + self.noise_std * bank.noise([self.first + number], measurement.shape)[0]
         return Observation(measurement, self.operator, self.noise_std)
 
 
@@ -149,7 +151,7 @@ def observe(
     """
     if not 0 <= noise_std < float("inf"):
         raise UsageError(f"the noise of an observation has a std of at least 0, got {noise_std:g}")
-    images = _images(str(what), operator.image_shape[0], offline)
+    images, first = _images(str(what), operator.image_shape[0], offline)
     if images.shape[1:] != operator.image_shape:
         channels, height, width = images.shape[1:]
         wanted = operator.image_shape
@@ -157,19 +159,19 @@ def observe(
             f"the images of {what} are {width}×{height} with {channels} channels and the models make {wanted[2]}×"
             f"{wanted[1]} with {wanted[0]}; nothing is resized: resize them first, or choose other models"
         )
-    return Observations(str(what), images, operator, noise_std, seed, beside or InTurn())
+    return Observations(str(what), images, operator, noise_std, seed, beside or InTurn(), first)
 
 
-def _images(what: str, channels: int, offline: bool) -> NDArray[np.uint8]:
-    """(n, channels, height, width) pixels."""
+def _images(what: str, channels: int, offline: bool) -> tuple[NDArray[np.uint8], int]:
+    """(n, channels, height, width) pixels, and the number of the first."""
     path = Path(what)
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        return read_image(path, channels=channels).numpy()[None]
+        return read_image(path, channels=channels).numpy()[None], 0
     if path.exists():
-        return load_dataset(path).images_u8
+        return load_dataset(path).images_u8, 0
     name, _, rest = what.partition(":")
     split, _, number = rest.partition(":")
     images = load_dataset(name, split or None, offline=offline).images_u8
     if number and (not number.isdecimal() or int(number) >= len(images)):
         raise UsageError(f"{what}: expected the number of an image from 0 to {len(images) - 1}, got {number!r}")
-    return images[int(number) : int(number) + 1] if number else images
+    return (images[int(number) : int(number) + 1], int(number)) if number else (images, 0)

@@ -91,6 +91,8 @@ class DiscreteVP(Kernel):
         values = self._betas()
         if len(values) < 2 or not bool(((values > 0) & (values < 1)).all()):
             raise UsageError(f"kernel {self.name}: expected at least two betas, each between 0 and 1, got {self.betas}")
+        if self.levels < 2:
+            raise UsageError(f"kernel {self.name}: of {self.betas} fewer than two levels of noise are usable")
 
     def config(self) -> dict[str, Any]:
         betas = asdict(self.betas) if isinstance(self.betas, BetaSchedule) else list(self.betas)

@@ -10,7 +10,6 @@ shapes in its state dict.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from reprozoo.networks.embeddings import cos_sin
 from reprozoo.networks.song_blocks import Conv2d, group_norm, linear, pixel_attention
 
 NORM_EPS = 1e-5
@@ -69,22 +69,6 @@ class ADMBlock(nn.Module):
         hidden = functional.dropout(functional.silu(hidden), self.dropout, self.training)
         x = self.conv1(hidden) + (x if self.skip is None else self.skip(x))
         return x + self.proj(pixel_attention(self.qkv(self.norm2(x)), heads=self.heads)) if self.heads else x
-
-
-class CosSinEmbedding(nn.Module):
-    """Cosines, then sines of the noise label at geometric frequencies from 1 down to almost 1/10000."""
-
-    freqs: Tensor
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        half = channels // 2
-        exponents = torch.arange(half, dtype=torch.float32) / half
-        self.register_buffer("freqs", torch.exp(-math.log(10000) * exponents), persistent=False)
-
-    def forward(self, labels: Tensor) -> Tensor:
-        phase = torch.outer(labels.float(), self.freqs)
-        return torch.cat([phase.cos(), phase.sin()], dim=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +137,7 @@ class ADMUNet(nn.Module):
         super().__init__()
         self.label_dim, self.label_dropout = label_dim, label_dropout
         emb_channels = model_channels * channel_mult_emb
-        self.map_noise = CosSinEmbedding(model_channels)
+        self.model_channels = model_channels
         self.map_augment = linear(augment_dim, model_channels, bias=False) if augment_dim else None
         self.map_layer0 = linear(model_channels, emb_channels)
         self.map_layer1 = linear(emb_channels, emb_channels)
@@ -191,7 +175,7 @@ class ADMUNet(nn.Module):
         return output
 
     def _embedding(self, noise_labels: Tensor, class_labels: Tensor | None) -> Tensor:
-        emb = self.map_noise(noise_labels).to(self.map_layer0.weight.dtype)
+        emb = cos_sin(noise_labels, self.model_channels).to(self.map_layer0.weight.dtype)
         emb = self.map_layer1(functional.silu(self.map_layer0(emb)))
         if self.map_label is not None and class_labels is not None:
             labels = class_labels.to(emb.dtype)

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from reprozoo.networks.transformer import Attention, Mlp, PatchEmbed, timestep_embedding
+from reprozoo.networks.embeddings import cos_sin
+from reprozoo.networks.transformer import Attention, Mlp, PatchEmbed
 
 FREQUENCIES = 256  # length of the embedding of the time before its two layers
 NORM_EPS = 1e-6
@@ -78,7 +79,7 @@ class TimestepEmbedder(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(FREQUENCIES, hidden_size), nn.SiLU(), nn.Linear(hidden_size, hidden_size))
 
     def forward(self, timesteps: Tensor, dtype: torch.dtype) -> Tensor:
-        embedded: Tensor = self.mlp(timestep_embedding(timesteps, FREQUENCIES).to(dtype))
+        embedded: Tensor = self.mlp(cos_sin(timesteps, FREQUENCIES).to(dtype))
         return embedded
 
 

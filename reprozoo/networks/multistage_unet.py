@@ -34,8 +34,6 @@ class MultistageUNet(nn.Module):
         encoder_type, resample_filter, patch_size, and everything else: as in ``SongUNet``.
     """
 
-    stage_starts: Tensor
-
     def __init__(
         self,
         *,
@@ -62,7 +60,7 @@ class MultistageUNet(nn.Module):
                 f"{len(de_model_channels)} decoders need {len(de_model_channels) - 1} increasing stage_starts, "
                 f"got {list(stage_starts)}."
             )
-        self.register_buffer("stage_starts", torch.tensor(stage_starts, dtype=torch.float32), persistent=False)
+        self.stage_starts = tuple(stage_starts)
         self.label_dim, self.patch_size = label_dim, patch_size
         in_channels, out_channels = in_channels * patch_size**2, out_channels * patch_size**2
         emb_channels = en_model_channels * channel_mult_emb
@@ -112,11 +110,13 @@ class MultistageUNet(nn.Module):
 
     def stages(self, noise_labels: Tensor) -> Tensor:
         """(batch,) index of each row's decoder: how many of ``stage_starts`` lie below its noise label."""
-        return torch.bucketize(noise_labels.float(), self.stage_starts.float())
+        labels = noise_labels.float()
+        return torch.bucketize(labels, labels.new_tensor(self.stage_starts))  # float32 in half precision too
 
     def _embedding(self, noise_labels: Tensor, class_labels: Tensor | None) -> Tensor:
         emb = self.map_noise(noise_labels).to(self.map_layer0.weight.dtype)
-        if self.map_label is not None and class_labels is not None:
-            emb = emb + self.map_label(class_labels.to(emb.dtype) * math.sqrt(self.label_dim))
+        if self.map_label is not None:
+            labels = emb.new_zeros(len(emb), self.label_dim) if class_labels is None else class_labels.to(emb.dtype)
+            emb = emb + self.map_label(labels * math.sqrt(self.label_dim))
         emb = functional.silu(self.map_layer0(emb))
         return functional.silu(self.map_layer1(emb))

@@ -7,7 +7,6 @@ Source: Salimans and Ho 2022, arXiv:2202.00512; google-research@30adf0ec `diffus
 followed in names and numerics. Left out: dropout (0 in every student) and other ways to tell the network its logSNR.
 """
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -16,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from reprozoo.networks.embeddings import sin_cos
 
 GROUPS, NORM_EPS = 32, 1e-6  # the defaults of flax.linen.GroupNorm
 
@@ -185,16 +186,6 @@ class AttnBlock(nn.Module):
 def group_norm(channels: int) -> nn.GroupNorm:
     """Flax's default group norm."""
     return nn.GroupNorm(GROUPS, channels, eps=NORM_EPS)
-
-
-def sin_cos(timesteps: Tensor, dim: int) -> Tensor:
-    """Sines, then cosines, at frequencies from 1 down to exactly 1/10000: (batch, dim), dim even."""
-    half = dim // 2
-    frequencies = torch.exp(
-        torch.arange(half, dtype=torch.float32, device=timesteps.device) * (-math.log(10_000) / (half - 1))
-    )
-    phase = timesteps.float()[:, None] * frequencies
-    return torch.cat([phase.sin(), phase.cos()], dim=1)
 
 
 def state_dict_from_flax(arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:

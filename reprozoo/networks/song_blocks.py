@@ -8,10 +8,13 @@ Source: Song et al. 2021, arXiv:2011.13456 (yang-song/score_sde_pytorch@cb1f359f
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from reprozoo.networks.embeddings import sin_cos
 
 SQRT_HALF = math.sqrt(0.5)
 
@@ -155,21 +158,16 @@ def pixel_attention(qkv: Tensor, *, heads: int) -> Tensor:
 class PositionalEmbedding(nn.Module):
     """Sines and cosines of the noise label at geometric frequencies from 1 to 1/10000."""
 
-    freqs: Tensor
-
     def __init__(self, channels: int) -> None:
         super().__init__()
-        half = channels // 2
-        # In float32 as score_sde computes them: it multiplies by up to 999, and then the last bit of a frequency shows.
-        freqs = torch.exp(torch.arange(half, dtype=torch.float32) * -(math.log(10000) / (half - 1)))
-        self.register_buffer("freqs", freqs, persistent=False)
+        self.channels = channels
 
     def forward(self, labels: Tensor) -> Tensor:
-        return sin_cos(torch.outer(labels.float(), self.freqs))
+        return sin_cos(labels, self.channels)
 
 
 class FourierEmbedding(nn.Module):
-    """Sines and cosines of the noise label at random frequencies, which are part of the checkpoint."""
+    """Sines and cosines of the noise label at random frequencies, which are part of the checkpoint and stay float32."""
 
     freqs: Tensor
 
@@ -178,11 +176,14 @@ class FourierEmbedding(nn.Module):
         self.register_buffer("freqs", torch.randn(channels // 2) * scale)
 
     def forward(self, labels: Tensor) -> Tensor:
-        return sin_cos(torch.outer(labels.float(), 2 * math.pi * self.freqs))
+        phase = torch.outer(labels.float(), 2 * math.pi * self.freqs)
+        return torch.cat([phase.sin(), phase.cos()], dim=1)
 
-
-def sin_cos(phase: Tensor) -> Tensor:
-    return torch.cat([phase.sin(), phase.cos()], dim=1)
+    def _apply(self, fn: Any, recurse: bool = True) -> Self:
+        before = self.freqs
+        moved: Self = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.freqs = before.to(self.freqs.device)  # to another device, not to half precision
+        return moved
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What the vision transformers here have in common: time as sines, patches as tokens, attention, two-layer networks.
+"""What the vision transformers here have in common: patches as tokens, attention, two-layer networks.
 
 The names of the parameters are those of timm's, which U-ViT and DiT checkpoints share. Each token sequence is treated
 by itself, and no random number is drawn.
@@ -7,19 +7,8 @@ Source: baofff/U-ViT@ce551708 `libs/uvit.py` and `libs/timm.py` (MIT), followed 
 PyTorch's own in the input's dtype; the original's "flash" mode computes it in float32.
 """
 
-import math
-
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
-
-
-def timestep_embedding(timesteps: Tensor, dim: int, *, max_period: float = 10_000.0) -> Tensor:
-    """Cosines, then sines, of the time at frequencies from 1 down to about 1/max_period: (batch, dim), dim even."""
-    half = dim // 2
-    exponents = torch.arange(half, dtype=torch.float32, device=timesteps.device) / half
-    phase = timesteps.float()[:, None] * torch.exp(-math.log(max_period) * exponents)
-    return torch.cat([phase.cos(), phase.sin()], dim=-1)
 
 
 class PatchEmbed(nn.Module):

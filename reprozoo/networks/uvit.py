@@ -9,7 +9,8 @@ Source: Bao et al. 2022, arXiv:2209.12152; baofff/U-ViT@ce551708 `libs/uvit.py` 
 import torch
 from torch import Tensor, nn
 
-from reprozoo.networks.transformer import Attention, Mlp, PatchEmbed, timestep_embedding
+from reprozoo.networks.embeddings import cos_sin
+from reprozoo.networks.transformer import Attention, Mlp, PatchEmbed
 
 
 class Block(nn.Module):
@@ -94,7 +95,7 @@ class UViT(nn.Module):
         if (y is None) != (self.label_emb is None):
             raise ValueError("This U-ViT " + ("has no classes; pass y=None." if y is not None else "needs classes y."))
         tokens = self.patch_embed(x)
-        time_token = self.time_embed(timestep_embedding(timesteps, self.embed_dim).to(x.dtype))[:, None]
+        time_token = self.time_embed(cos_sin(timesteps, self.embed_dim).to(x.dtype))[:, None]
         extras = [time_token] if self.label_emb is None else [self.label_emb(y)[:, None], time_token]
         tokens = torch.cat([*extras, tokens], dim=1) + self.pos_embed
         tokens = self.decoder_pred(self.norm(self._transform(tokens)))[:, self.extras :]

@@ -145,6 +145,7 @@ class Family:
         adjust: "package.module:function" of (card, options of the spec, offline), which returns the card as these
             options change it: its shapes, or sources of weights that join its own.
         output_version: raise it when the images of unchanged weights and options change; it invalidates the store.
+        libraries: packages beside torch whose code makes the images; another version of one is another map.
     """
 
     name: str
@@ -155,6 +156,7 @@ class Family:
     schemes: Mapping[str, str] = field(default_factory=dict)
     adjust: str = ""
     output_version: int = 1
+    libraries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -183,7 +183,7 @@ class ScheduledSampler(FixedStepSampler):
             "sigma_min": max(0.002, at(kernel.sigma, kernel.t_min)),
             "sigma_max": min(80.0, at(kernel.sigma, kernel.t_max)),
             "rho": 7.0,
-            "t_end": kernel.t_min if self.to_zero else default_t_end(kernel),
+            "t_end": kernel.t_min if self.to_zero and self.spacing != "logsnr" else default_t_end(kernel),
         }
 
     def _check_schedule(self) -> None:
@@ -235,7 +235,7 @@ def expect_gentle_start(sampler: str, sigmas: Tensor) -> None:
     if first > STEEPEST_START * second > 0:
         raise UsageError(
             f"sampler {sampler}: the first step, from sigma {first:.3g} to {second:.3g}, is too long for this method; "
-            "use spacing=logsnr or karras, more steps, or the sampler euler or dpm-solver++"
+            "use spacing=logsnr, more steps, or the sampler euler or dpm-solver++"
         )
 
 

@@ -13,7 +13,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from typing import Any
 from reprozoo import paths
 from reprozoo.cards import UNKNOWN, WeightsSource, canonical_digest
 from reprozoo.errors import IntegrityError, PartialError, ReprozooError, UsageError
-from reprozoo.files import FULL_DISK, sync_directory, write_whole
+from reprozoo.files import FULL_DISK, files_below, sync_directory, write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -59,8 +59,7 @@ def content_digest(path: Path) -> str:
     try:
         if not path.is_dir():
             return sha256_of(path)
-        files = sorted(p for p in path.rglob("*") if p.is_file())
-        return canonical_digest([[p.relative_to(path).as_posix(), sha256_of(p)] for p in files])
+        return canonical_digest([[p.relative_to(path).as_posix(), sha256_of(p)] for p in files_below(path)])
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
 
@@ -79,7 +78,7 @@ class FileCache:
         """The digest a source must have: ``stated`` by its card, else the one seen first, else None."""
         if stated != UNKNOWN:
             return stated
-        seen = read_json(self._seen(source)).get("sha256")
+        seen = self.seen(source).get("sha256")
         return str(seen) if seen else None
 
     def find(self, digest: str | None, filename: str) -> Path | None:
@@ -122,12 +121,26 @@ class FileCache:
             write_json(self._seen(source), {"source": source.to_json(), "sha256": digest, "first_seen_s": time.time()})
         return path, digest
 
-    def forget(self, source: WeightsSource, digest: str, path: Path) -> None:
-        """Remove a file that was accepted, and its digest where it is the one recorded for ``source``."""
-        path.unlink(missing_ok=True)
-        with suppress(OSError):
-            path.parent.rmdir()
-        if read_json(self._seen(source)).get("sha256") == digest:
+    def seen(self, source: WeightsSource) -> dict[str, Any]:
+        """What was recorded of a source when it was first accepted; empty for nothing."""
+        return read_json(self._seen(source))
+
+    def forget(self, source: WeightsSource, digest: str, path: Path | None, before: Mapping[str, Any]) -> None:
+        """Undo ``accept``.
+
+        Args:
+            path: of the file; None where it was there before.
+            before: what ``seen`` gave then.
+        """
+        if path is not None:
+            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.parent.rmdir()
+        if self.seen(source).get("sha256") != digest:
+            return
+        if before:
+            write_json(self._seen(source), dict(before))
+        else:
             self._seen(source).unlink(missing_ok=True)
 
     @contextmanager

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from reprozoo.cards import (
     UNKNOWN,
@@ -33,12 +35,14 @@ class FetchedFile:
         sha256: of the file; of the names and digests of all needed files where there are several.
         origin: "bundled", "cached", or the kind of source it was fetched from just now.
         revision: the commit, for files of the Hub.
+        undo: what ``importing.forget`` needs: whether the file is new, and what was recorded of its source before.
     """
 
     path: Path
     sha256: str
     origin: str
     revision: str | None = None
+    undo: tuple[bool, Mapping[str, Any]] = field(default=(False, {}))
 
     @property
     def bytes_on_disk(self) -> int:

@@ -163,7 +163,7 @@ def _receive(response: Any, url: str, part: Path, have: int, size: int | None, p
     with part.open("r+b" if have else "wb") as stream:
         stream.truncate(have)
         stream.seek(have)
-        while (chunk := response.read1(CHUNK_BYTES)) and (total is None or have <= total):
+        while (chunk := _next_chunk(response)) and (total is None or have <= total):
             stream.write(chunk)
             have += len(chunk)
             if progress:
@@ -173,6 +173,14 @@ def _receive(response: Any, url: str, part: Path, have: int, size: int | None, p
         raise IntegrityError(f"{url} sent more than {total:,} bytes, which the card says it has")
     if total is not None and have < total:
         raise _Passing(f"the connection ended after {have:,} of {total:,} bytes")
+
+
+def _next_chunk(response: Any) -> bytes:
+    try:
+        chunk: bytes = response.read1(CHUNK_BYTES)
+    except OSError as error:  # a route that is gone, too: it is no ConnectionError
+        raise _Passing(f"the connection broke ({error})") from error
+    return chunk
 
 
 def _refused(error: urllib.error.HTTPError, url: str, part: Path, have: int) -> None:

@@ -61,14 +61,16 @@ def import_file(source: WeightsSource, path: Path) -> FetchedFile:
     if found := cache.find(expected, name):
         return FetchedFile(found, digest, "cached")
     with cache.lock(source) as partial:
+        undo = (not cache.holds(digest, name), cache.seen(source))
         require_room(partial, size)
         copy = partial / f"import-{os.getpid()}"
         shutil.copyfile(path, copy)
         kept, digest = cache.accept(source, expected, copy, name)
-    return FetchedFile(kept, digest, "import")
+    return FetchedFile(kept, digest, "import", undo=undo)
 
 
 def forget(source: WeightsSource, file: FetchedFile) -> None:
-    """Undo ``import_file``: for a file that turned out not to be the model's."""
+    """Undo ``import_file``: for a file that turned out not to be the model's. What was imported before stays."""
     if file.origin == "import":
-        FileCache().forget(source, file.sha256, file.path)
+        is_new, before = file.undo
+        FileCache().forget(source, file.sha256, file.path if is_new else None, before)

@@ -17,12 +17,22 @@ from typing import Any
 
 from reprozoo.weights.checkpoint import MAX_TENSORS, Checkpoint, entry
 from reprozoo.weights.inert import Inert, PickleProblem, Vocabulary, interpret
-from reprozoo.weights.storages import DTYPES, REBUILD_TENSORS, STORAGES, Storage, TensorRecord, read_legacy
+from reprozoo.weights.storages import (
+    DTYPES,
+    MAX_STORAGE_OPCODES,
+    REBUILD_TENSORS,
+    STORAGES,
+    Storage,
+    TensorRecord,
+    read_legacy,
+)
 
 PERSISTENT = "torch_utils.persistence._reconstruct_persistent_obj"
 ENTRIES = ("ema", "G_ema")  # of EDM and Multistage, of StyleGAN
 MAX_DEPTH = 32
 MAX_NESTED = 20_000  # storages in one file
+MAX_NODES = 100_000  # of recorded arguments, all modules together
+MOST_SHARING = 2  # bytes of tensors for each byte of the file: some may share a storage
 SCALAR_CODES = {"f8": "d", "f4": "f", "i8": "q", "i4": "i", "i2": "h", "i1": "b", "u1": "B", "b1": "?"}
 
 
@@ -36,13 +46,15 @@ def read_nvidia_pickle(path: Path, part: str = "") -> Checkpoint:
     network = entry(path, found, ENTRIES, wanted=part)
     tensors: dict[str, Any] = {}
     init: dict[str, Any] = {}
+    room, nodes = MOST_SHARING * path.stat().st_size, Budget(MAX_NODES)
     for name, module in _modules(network, "", 0):
-        if recorded := _init(module):
+        if recorded := _init(module, nodes):
             init[name] = recorded
         for key, record in _own_tensors(module):
+            room -= record.bytes
+            if room < 0 or len(tensors) >= MAX_TENSORS:
+                raise PickleProblem("more tensors than its bytes can hold", hostile=True)
             tensors[f"{name}.{key}".lstrip(".")] = record.tensor()
-        if len(tensors) > MAX_TENSORS:
-            raise PickleProblem("more tensors than any model has", hostile=True)
     if not tensors:
         raise PickleProblem("no network with parameters")
     return Checkpoint(tensors, init, {"entries": sorted(str(key) for key in found)[:20]})
@@ -72,7 +84,7 @@ class _Rebuild:
         self.storages += 1
         if self.storages > MAX_NESTED or not isinstance(raw, (bytes, memoryview)):
             raise PickleProblem("storages without end, or not of bytes", hostile=True)
-        found = read_legacy(raw, {}, ())
+        found = read_legacy(raw, {}, (), max_opcodes=MAX_STORAGE_OPCODES)
         if not isinstance(found, Storage):
             raise PickleProblem("bytes that are not one storage", hostile=True)
         return found
@@ -156,22 +168,35 @@ def _own_tensors(module: Inert) -> Iterator[tuple[str, TensorRecord]]:
                 yield str(key), record
 
 
-def _init(module: Inert) -> dict[str, Any]:
+def _init(module: Inert, nodes: Budget) -> dict[str, Any]:
     state = _state(module)
     if module.name != PERSISTENT:
         return {}
     args, kwargs = state.get("_init_args", ()), state.get("_init_kwargs", {})
-    return {"class": _class_name(module), "args": plain(args), "kwargs": plain(kwargs)}
+    return {"class": _class_name(module), "args": plain(args, nodes), "kwargs": plain(kwargs, nodes)}
 
 
-def plain(value: Any, depth: int = 0) -> Any:
+class Budget:
+    """How many more values may be looked at: one that is shared a few times over becomes millions when written out."""
+
+    def __init__(self, count: int) -> None:
+        self.left = count
+
+    def spend(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise PickleProblem("arguments without end", hostile=True)
+
+
+def plain(value: Any, nodes: Budget, depth: int = 0) -> Any:
     """``value`` as JSON; what is none becomes its name in brackets, what is too deep or long is left out."""
+    nodes.spend()
     if depth > 6:
         return "…"
     if isinstance(value, dict):
-        return {str(key): plain(item, depth + 1) for key, item in list(value.items())[:200]}
+        return {str(key): plain(item, nodes, depth + 1) for key, item in list(value.items())[:200]}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(item, depth + 1) for item in list(value)[:200]]
+        return [plain(item, nodes, depth + 1) for item in list(value)[:200]]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)  # JSON has no infinity
     if isinstance(value, (str, int, float, bool, type(None))):

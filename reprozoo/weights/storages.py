@@ -7,12 +7,13 @@ larger than it.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reprozoo.weights.inert import Inert, PickleProblem, Vocabulary, interpret
+from reprozoo.weights.inert import MAX_OPCODES, Inert, PickleProblem, Vocabulary, interpret
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,6 +60,11 @@ class TensorRecord:
     size: tuple[int, ...]
     stride: tuple[int, ...]
 
+    @property
+    def bytes(self) -> int:
+        """Size of the tensor's own numbers."""
+        return math.prod(self.size) * self.storage.item_bytes
+
     def tensor(self) -> Tensor:
         """The tensor itself, with memory of its own."""
         import torch
@@ -68,8 +74,12 @@ class TensorRecord:
         dtype = getattr(torch, self.storage.dtype)
         if self.storage.count == 0:
             return torch.empty(self.size, dtype=dtype)
-        flat = torch.frombuffer(bytearray(self.storage.data), dtype=dtype)
-        return flat.as_strided(self.size, self.stride, self.offset).clone()
+        span = 1 + sum((length - 1) * step for length, step in zip(self.size, self.stride, strict=True))
+        if 0 in self.size:
+            return torch.empty(self.size, dtype=dtype)
+        first, item = self.offset, self.storage.item_bytes
+        flat = torch.frombuffer(bytearray(self.storage.data[first * item : (first + span) * item]), dtype=dtype)
+        return flat.as_strided(self.size, self.stride).clone()
 
 
 def storage_from_persistent_id(value: Any) -> tuple[str, Storage]:
@@ -125,7 +135,11 @@ DTYPES = tuple(f"torch.{name}" for name in sorted({name for name, _ in STORAGES.
 
 
 def read_legacy(
-    data: bytes | memoryview, rebuild: Mapping[str, Callable[..., Any]], inert: tuple[str, ...] = ()
+    data: bytes | memoryview,
+    rebuild: Mapping[str, Callable[..., Any]],
+    inert: tuple[str, ...] = (),
+    *,
+    max_opcodes: int = MAX_OPCODES,
 ) -> Any:
     """The object of a file in torch's format before 1.6, or of one storage in it, as records.
 
@@ -152,8 +166,8 @@ def read_legacy(
     if not isinstance(machine, dict) or machine.get("little_endian") is not True:
         raise PickleProblem("numbers of a big-endian machine")
     vocabulary = Vocabulary(rebuild, (*STORAGES, *inert), persistent)
-    found, at = interpret(data, vocabulary, at)
-    keys, at = interpret(data, plain, at)
+    found, at = interpret(data, vocabulary, at, max_opcodes=max_opcodes)
+    keys, at = interpret(data, plain, at, max_opcodes=max_opcodes)
     if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(storages):
         raise PickleProblem("a list of storages that is not the one used")
     for key in keys:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from reprozoo import zoo
 from reprozoo.cards import Registry
 from tests import hub_layouts
 from tests.hub_server import hub_server
@@ -58,8 +59,6 @@ format = "torch"
 @pytest.fixture
 def cards(tmp_path, monkeypatch):
     """The empty cache, and the two cards in a registry beside the shipped one."""
-    from reprozoo import zoo
-
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
@@ -103,6 +102,20 @@ def test_a_file_that_does_not_fit_is_not_kept(cli, weights, home):
     assert not [p for p in (home / "weights" / "files").rglob("*") if p.is_file()]
     torch.save(state, weights)
     assert cli("import", "imported", str(weights)).code == 0
+
+
+def test_a_refused_file_leaves_the_one_before(cli, cards, weights, monkeypatch):
+    """Of a model that nobody has trained, whose latest file replaces the one before."""
+    text = CARD.replace('kind = "manual"', 'kind = "untrained"\nrecipe = "imported"').replace('"imported"', '"own"')
+    text = "\n".join(line for line in text.splitlines() if not line.startswith(("page", "instructions")))
+    registry = cards / "config" / "reprozoo" / "registry"
+    (registry / "own.toml").write_text(text)
+    found = zoo.Zoo(registry=Registry([REGISTRY, registry]))
+    monkeypatch.setattr(zoo, "default_zoo", lambda: found)
+    assert cli("import", "own", weights).code == 0
+    torch.save({"another.weight": torch.zeros(3)}, cards / "other.pth")
+    assert "was not kept" in cli("import", "own", cards / "other.pth").err
+    assert cli("pull", "own", "--offline").code == 0
 
 
 def test_another_file_than_the_first_is_refused_with_both_digests(cli, weights):
@@ -201,8 +214,8 @@ def test_cards_of_ones_own(cli, tmp_path, monkeypatch):
     [
         ("tiny-edm", "compare tiny-edm tiny-ddpm"),  # and not tiny-cd, which was made from it
         ("tiny-edm+steps=9", "compare tiny-edm+steps=9 tiny-ddpm"),
-        ("tiny-w32-n64", "compare tiny-w32-n64 tiny-ddpm"),  # alone with its data: another that can be run at once
-        ("edm-cond-vp", "compare edm-cond-vp edm-cond-ve --class 0-9"),
+        ("tiny-w32-n64", "compare tiny-w32-n64 tiny-w64-n64"),  # of the same images
+        ("edm-cond-vp", "compare edm-cond-vp tiny-edm-cond --class 0-9"),
         ("adm-imagenet128", "compare adm-imagenet128 adm-imagenet128+steps=100 --class 0-999"),  # alone of its shape
         ("vae-vampprior", "compare vae-vampprior samples:FOLDER"),
     ],

@@ -20,6 +20,13 @@ from tests.fakes import FakeRecipe, FakeZoo, logged, run, two
 # --- what must not be believed ---------------------------------------------------------------------------------------
 
 
+def test_the_same_tensors_in_a_file_of_ones_own_are_a_warning(store: Store) -> None:
+    """As after a conversion: other bytes, the same images."""
+    zoo = FakeZoo(FakeRecipe("a", weights=1), FakeRecipe("b", weights=1, claimed_weights=2, source="local"))
+    result = run(zoo, store)
+    assert any("the same tensors were saved twice, or one was not run" in warning for warning in result.warnings)
+
+
 def test_canary_one_models_images_under_anothers_name_are_an_error(store: Store) -> None:
     zoo = FakeZoo(FakeRecipe("a", weights=1), FakeRecipe("b", weights=1, claimed_weights=2))
     with pytest.raises(IntegrityError, match="the same weights twice"):

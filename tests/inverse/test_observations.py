@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -200,3 +201,11 @@ def test_what_cannot_be_observed(photo: Path, tmp_path: Path) -> None:
             observe(photo, BOX, noise_std=noise_std)
     with pytest.raises(UsageError, match="expected an observation"):
         observations_of([Condition()])
+
+
+def test_an_image_has_the_same_noise_alone_and_in_its_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = SimpleNamespace(images_u8=pixels())
+    monkeypatch.setattr("reprozoo.inverse.sources.load_dataset", lambda *_, **__: images)
+    whole, alone = (observe(what, BOX, noise_std=0.1, seed=3) for what in ("set:test", "set:test:3"))
+    assert whole.at(3).observation == alone.at(0).observation
+    assert alone.to_json() != observe("set:test:2", BOX, noise_std=0.1, seed=3).to_json()

@@ -1,5 +1,6 @@
 """SongUNet: the released checkpoints' names, and the mathematics of its parts."""
 
+import copy
 import math
 
 import pytest
@@ -183,6 +184,14 @@ def test_embeddings_are_sines_then_cosines() -> None:
     fourier = FourierEmbedding(8)
     # In the network's own order of products: at phases of hundreds of radians another order shows in the sine.
     torch.testing.assert_close(fourier(labels)[1, :4], (1.5 * (2 * math.pi * fourier.freqs)).sin())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("embedding", [PositionalEmbedding(32), FourierEmbedding(32)], ids=["positional", "fourier"])
+def test_times_are_float32_in_half_precision(embedding: torch.nn.Module, dtype: torch.dtype) -> None:
+    labels = torch.tensor([0.5, 500.0, 999.0])
+    exact = embedding(labels)
+    assert torch.equal(copy.deepcopy(embedding).to(dtype)(labels), exact)
 
 
 def test_class_label_is_scaled_and_none_means_no_class() -> None:

@@ -7,8 +7,9 @@ import torch
 
 from reprozoo.errors import IntegrityError
 from reprozoo.networks.adm_names import from_guided_diffusion
-from reprozoo.networks.adm_unet import ADMBlock, ADMUNet, CosSinEmbedding
+from reprozoo.networks.adm_unet import ADMBlock, ADMUNet
 from reprozoo.networks.ddpm_unet import DDPMUNet
+from reprozoo.networks.embeddings import cos_sin
 from reprozoo.networks.multistage_unet import MultistageUNet
 from reprozoo.networks.song_blocks import pixel_attention
 from reprozoo.networks.song_names import from_score_sde, score_sde_parameters
@@ -76,7 +77,7 @@ def test_attention_heads_are_separate() -> None:
 
 
 def test_embedding_is_cosines_then_sines() -> None:
-    row = CosSinEmbedding(8)(torch.tensor([0.0, 2.0]))
+    row = cos_sin(torch.tensor([0.0, 2.0]), 8)
     torch.testing.assert_close(row[0], torch.tensor([1.0] * 4 + [0.0] * 4))
     torch.testing.assert_close(row[1, 5], torch.tensor(0.2).sin())  # 10000 ** (-1 / 4) = 0.1
 
@@ -84,3 +85,11 @@ def test_embedding_is_cosines_then_sines() -> None:
 def test_decoders_must_fit_the_stages() -> None:
     with pytest.raises(ValueError, match="3 decoders need 2 increasing stage_starts"):
         MultistageUNet(img_resolution=16, stage_starts=[1.0, 0.5])
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_stages_begin_at_the_same_label_in_half_precision(dtype: torch.dtype) -> None:
+    network = MultistageUNet(img_resolution=16, stage_starts=[442.0, 630.8], en_model_channels=8,
+                             de_model_channels=[8, 8, 8], channel_mult=[1], num_blocks=1)  # fmt: skip
+    labels = torch.tensor([441.9, 442.1, 630.7, 630.9])
+    assert network.to(dtype).stages(labels).tolist() == [0, 1, 1, 2]

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from reprozoo.networks.transformer import Attention, timestep_embedding
+from reprozoo.networks.embeddings import cos_sin
+from reprozoo.networks.transformer import Attention
 from reprozoo.networks.uvit import UViT
 
 
@@ -69,7 +70,7 @@ def test_label_comes_before_time_in_the_tokens() -> None:
     network(torch.zeros(1, 3, 16, 16), torch.tensor([7.0]), torch.tensor([3]))
     tokens = seen[0] - network.pos_embed
     torch.testing.assert_close(tokens[0, 0], network.label_emb.weight[3])
-    torch.testing.assert_close(tokens[0, 1], timestep_embedding(torch.tensor([7.0]), 32)[0])
+    torch.testing.assert_close(tokens[0, 1], cos_sin(torch.tensor([7.0]), 32)[0])
 
 
 def test_attention_is_softmax_of_scaled_products() -> None:
@@ -90,7 +91,7 @@ def test_patches_return_to_their_places() -> None:
 
 
 def test_timestep_embedding_is_cosines_then_sines() -> None:
-    row = timestep_embedding(torch.tensor([999.0]), 4)[0]
+    row = cos_sin(torch.tensor([999.0]), 4)[0]
     expected = [math.cos(999), math.cos(9.99), math.sin(999), math.sin(9.99)]
     # Float32 phase of 999 radians.
     torch.testing.assert_close(row, torch.tensor(expected), rtol=0, atol=1e-4)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from diffusers import DiTTransformer2DModel
 
-from reprozoo import IntegrityError
+from reprozoo import IntegrityError, UsageError
 from reprozoo.networks.dit_latent import state_dict_from_original
 from reprozoo.testing import assert_map_contract
 from tests.autoencoders import tiny_autoencoder
@@ -95,3 +95,10 @@ def test_another_latent_network_is_refused_with_a_sentence(latents: Golden, late
     more = latents.facts["card"] | {"network": latents.facts["card"]["network"] | {"num_layers": 3}}
     with pytest.raises(IntegrityError, match=r"it lacks transformer_blocks\.2\."):
         load_family(more, latent_files)
+
+
+def test_pixels_are_not_guided(pixels: Golden, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="has no classes, so there is nothing to guide"):
+        load_pixels(pixels.facts["card"] | {"options": {"guidance_scale": 4.0}}, tmp_path / "none")
+    with pytest.raises(UsageError, match="guided_channels=5: expected 1 to 4"):
+        load_pixels(pixels.facts["card"] | {"options": {"guided_channels": 5}}, tmp_path / "none")

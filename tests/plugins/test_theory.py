@@ -17,6 +17,7 @@ from reprozoo.errors import UsageError
 from reprozoo.kernels import EDM
 from reprozoo.noise import NoiseBank
 from reprozoo.samplers import make_sampler
+from reprozoo.zoo import load
 
 DIM = 12
 
@@ -165,3 +166,9 @@ def test_gaussian_flow_reaches_the_data_covariance() -> None:
     torch.testing.assert_close(along, gaussian.values, rtol=0.05, atol=0)  # 3 standard errors of a variance: 3 %
     outside = centred - centred @ gaussian.vectors @ gaussian.vectors.T
     assert math.isclose(float(outside.square().sum(1).mean()) / 7, gaussian.rest, rel_tol=0.03)
+
+
+def test_the_closed_form_takes_no_choice_of_sampler() -> None:
+    with pytest.raises(UsageError, match=r"computes its flow in closed form, in which steps=5 has no part"):
+        load("theory-gaussian+steps=5")
+    assert load("theory-gaussian+steps=5+flow=sampler").nfe == 9

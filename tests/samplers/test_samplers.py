@@ -332,3 +332,11 @@ def test_samplers_are_frozen_and_hashable() -> None:
     with pytest.raises(AttributeError):
         sampler.steps = 3  # type: ignore[attr-defined]
     assert hash(sampler) == hash(make_sampler("heun", EDM()))
+
+
+@pytest.mark.parametrize("name", ["heun", "euler", "ddim"])
+def test_levels_uniform_in_log_snr_end_before_no_noise(name: str) -> None:
+    """Where the kernel goes down to no noise at all, whose log SNR is infinite."""
+    sampler = make_sampler(name, RectifiedFlow(), steps=9, spacing="logsnr")
+    assert sampler.sigmas[-1] == 0
+    assert sampler.sigmas[-2] > 0

@@ -15,6 +15,7 @@ import pytest
 
 from reprozoo.cards import BundledSource, ManualSource, UrlSource
 from reprozoo.errors import IntegrityError, PartialError, UnavailableError, UsageError
+from reprozoo.files import bytes_on_disk
 from reprozoo.weights import cache, content_digest, fetch, http, sha256_of, status
 
 FETCH = """
@@ -221,3 +222,16 @@ def test_content_digest_of_a_folder(tmp_path, home):
     assert content_digest(tmp_path / "a") != first
     with pytest.raises(UsageError, match="cannot read"):
         content_digest(tmp_path / "nothing")
+
+
+def test_content_digest_enters_linked_folders(tmp_path, home):
+    """A pipeline folder may share its U-Net by a link."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "weights").write_text(name)
+        (tmp_path / f"pipeline-{name}").mkdir()
+        (tmp_path / f"pipeline-{name}" / "unet").symlink_to(tmp_path / name)
+    assert content_digest(tmp_path / "pipeline-one") != content_digest(tmp_path / "pipeline-two")
+    assert bytes_on_disk(tmp_path / "pipeline-one") == 3
+    (tmp_path / "one" / "back").symlink_to(tmp_path / "pipeline-one")
+    assert bytes_on_disk(tmp_path / "pipeline-one") == 3  # a link back is not followed for ever

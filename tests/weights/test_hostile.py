@@ -19,6 +19,8 @@ from safetensors.torch import save_file
 
 from reprozoo.errors import IntegrityError, ReprozooError, UsageError
 from reprozoo.weights import clients, read_checkpoint, read_tensors
+from reprozoo.weights.inert import PickleProblem
+from reprozoo.weights.nvidia import Budget, plain
 from tests.weights import makers
 
 READERS = ("auto", "torch", "nvidia-pickle", "score-sde", "flax")
@@ -133,6 +135,24 @@ def test_the_code_in_a_pickle_of_nvidia_is_not_run(tmp_path, canary):
     with makers.their_modules():
         pickle.loads((tmp_path / "edm.pkl").read_bytes())
     assert canary.exists()
+
+
+def test_shared_arguments_are_not_written_out_without_end():
+    shared = ["x"]
+    for _ in range(6):
+        shared = [shared] * 200
+    with pytest.raises(PickleProblem, match="arguments without end"):
+        plain(shared, Budget(10_000))
+    assert plain({"a": [1, "b"]}, Budget(4)) == {"a": [1, "b"]}
+
+
+def test_one_tensor_under_many_names_is_not_larger_than_the_file(tmp_path, canary):
+    network = makers.Net()
+    weight = torch.nn.Parameter(torch.ones(10_000))
+    for number in range(100):
+        network.register_parameter(f"p{number}", weight)
+    (tmp_path / "edm.pkl").write_bytes(makers.nvidia_pickle(network, canary))
+    refused(tmp_path / "edm.pkl", canary, match="more tensors than its bytes can hold")
 
 
 @pytest.mark.parametrize("zipped", [True, False])
