@@ -1,4 +1,4 @@
-"""Files that are there wholly or not at all: written under another name, flushed to the disk, renamed."""
+"""Files that are there wholly or not at all (written under another name, flushed to the disk, renamed), and folders."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import errno
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from reprozoo.errors import PartialError, ReprozooError, UsageError
 
 FULL_DISK = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 TEMPORARY_SUFFIX = ".tmp"
+ELSEWHERE = "choose another place with -o"
 
 
 @contextmanager
@@ -65,6 +66,38 @@ def sync_directory(path: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def check_folder(folder: Path) -> None:
+    """See that a folder can be made and written, before any work is done; nothing that was not there is left there.
+
+    Raises:
+        UsageError: it cannot.
+        PartialError: the disk is full.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        prepare_folder(folder)
+    finally:
+        with suppress(OSError):  # not made, or in use by another run by now
+            for path in made:
+                path.rmdir()
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make a folder that can be written.
+
+    Raises:
+        UsageError: it cannot.
+        PartialError: the disk is full.
+    """
+    probe = folder / f".reprozoo-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise write_error(folder, error, remedy=ELSEWHERE) from error
 
 
 def bytes_on_disk(path: Path) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reprozoo.errors import PartialError, UsageError
-from reprozoo.files import whole_file, write_whole
+from reprozoo.files import check_folder, prepare_folder, whole_file, write_whole
 
 
 def torn(path: Path, error: BaseException) -> None:
@@ -36,3 +36,20 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_names_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"cannot write .*missing.*; choose another place with -o"):
         write_whole(tmp_path / "missing" / "file", b"", remedy="choose another place with -o")
+
+
+def test_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="choose another place with -o"):
+        prepare_folder(tmp_path / "file" / "folder")
+
+
+def test_a_place_that_is_only_looked_at_stays_as_it_was(tmp_path: Path) -> None:
+    check_folder(tmp_path / "new" / "folder")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "file").touch()
+    check_folder(tmp_path / "old")
+    assert (tmp_path / "old" / "file").exists()
+    with pytest.raises(UsageError, match="choose another place with -o"):
+        check_folder(tmp_path / "old" / "file" / "folder")

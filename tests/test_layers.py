@@ -13,6 +13,7 @@ LAYERS = (
     "errors",
     "files",
     "paths",
+    "devices",
     "maps",
     "noise",
     "conditions",

@@ -86,8 +86,8 @@ def _trainer(
     offline: bool,
     report: Callable[[str], None],
 ) -> Trainer:
-    from reprozoo.engine import resolve_device
-    from reprozoo.report.files import check_folder
+    from reprozoo.devices import resolve_device
+    from reprozoo.files import check_folder
 
     from .data import training_data
     from .others import other_models

@@ -34,7 +34,7 @@ def check(
     ID is a map spec, e.g. tiny-edm or tiny-edm+steps=4. A line for each check: ok, FAILED, or skipped where it does not
     apply. Exits with 3 when a check fails.
     """
-    from reprozoo.engine import resolve_device
+    from reprozoo.devices import resolve_device
     from reprozoo.testing import Subject, iter_checks
     from reprozoo.zoo import resolve
 

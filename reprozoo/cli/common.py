@@ -289,7 +289,7 @@ def output_folder(chosen: Path | None, names: Sequence[str], arguments: Mapping[
     A place that cannot be written is found here, before any work is done.
     """
     from reprozoo.cards import canonical_digest
-    from reprozoo.report.files import check_folder
+    from reprozoo.files import check_folder
 
     if chosen is None:
         readable = re.sub(r"[^A-Za-z0-9._+=@-]+", "-", "--".join(names)).strip("-.")[:80]

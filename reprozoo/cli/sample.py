@@ -110,7 +110,7 @@ def make_writer(output: Path, count: int, columns: int | None) -> Writer:
     Raises:
         UsageError: another kind of file, a grid too large, or a folder that holds something else.
     """
-    from reprozoo.report.files import check_folder, prepare_folder
+    from reprozoo.files import check_folder, prepare_folder
 
     suffix = output.suffix.lower()
     if suffix in OTHER_SUFFIXES:
@@ -145,10 +145,9 @@ def _write_archive(path: Path, images: ImageRows, indices: Sequence[int]) -> Non
     """``images`` (n, height, width, channels) uint8 and ``indices`` (n,)."""
     import numpy as np
 
-    from reprozoo.files import whole_file
-    from reprozoo.report.files import REMEDY
+    from reprozoo.files import ELSEWHERE, whole_file
 
-    with whole_file(path, remedy=REMEDY) as temporary, temporary.open("wb") as file:
+    with whole_file(path, remedy=ELSEWHERE) as temporary, temporary.open("wb") as file:
         np.savez(file, images=images.rows(indices).transpose(0, 2, 3, 1), indices=np.array(indices))
 
 

@@ -8,6 +8,6 @@ from reprozoo.engine.comparing import compare
 from reprozoo.engine.folders import score
 from reprozoo.engine.generalizing import generalize
 from reprozoo.engine.progress import Progress, ProgressEvent
-from reprozoo.engine.setup import default_batch_size, resolve_device
+from reprozoo.engine.setup import default_batch_size
 
-__all__ = ["Progress", "ProgressEvent", "compare", "default_batch_size", "generalize", "resolve_device", "score"]
+__all__ = ["Progress", "ProgressEvent", "compare", "default_batch_size", "generalize", "score"]

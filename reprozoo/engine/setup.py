@@ -9,10 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from reprozoo.conditions import Conditions, InTurn, as_conditions
 from reprozoo.descriptors import Descriptor, load_descriptor
+from reprozoo.devices import resolve_device
 from reprozoo.engine.progress import Progress
 from reprozoo.errors import UsageError
 from reprozoo.executors import Executor, LocalExecutor, Recipe
@@ -87,22 +86,6 @@ def make_setup(
         executor=executor or LocalExecutor(),
         progress=progress,
     )
-
-
-def resolve_device(device: str) -> str:
-    """ "auto" is the first CUDA GPU, or else the CPU; anything else must be there.
-
-    Raises:
-        UsageError: no such device, or torch was built without it.
-    """
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = " ".join(str(error).split()).split(". ")[0]
-        raise UsageError(f"device {device!r} cannot be used ({reason}); `--device cpu` always works") from error
-    return device
 
 
 def default_batch_size(image_shape: Sequence[int], device: str) -> int:

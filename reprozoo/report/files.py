@@ -9,20 +9,17 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from reprozoo.errors import UsageError
-from reprozoo.files import write_error, write_whole
+from reprozoo.files import ELSEWHERE, prepare_folder, write_whole
 from reprozoo.results import Comparison, Generalization, PairScores, with_arrays
 
 RESULT_FILE, PAIRS_FILE, NEIGHBOURS_FILE, REPORT_FILE = "result.json", "pairs.csv", "neighbours.csv", "report.html"
 PAIR_COLUMNS = ("model_a", "model_b", "index", "similarity", "mean_absolute_error", "same")
-REMEDY = "choose another place with -o"
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
@@ -59,38 +56,6 @@ def write_generalization(result: Generalization, folder: Path) -> list[Path]:
             NEIGHBOURS_FILE: lambda: neighbours_csv(result),
         },
     )
-
-
-def check_folder(folder: Path) -> None:
-    """See that a folder can be made and written, before any work is done; nothing that was not there is left there.
-
-    Raises:
-        UsageError: it cannot.
-        PartialError: the disk is full.
-    """
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        prepare_folder(folder)
-    finally:
-        with suppress(OSError):  # not made, or in use by another run by now
-            for path in made:
-                path.rmdir()
-
-
-def prepare_folder(folder: Path) -> None:
-    """Make a folder that can be written.
-
-    Raises:
-        UsageError: it cannot.
-        PartialError: the disk is full.
-    """
-    probe = folder / f".reprozoo-{os.getpid()}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise write_error(folder, error, remedy=REMEDY) from error
 
 
 def to_json(result: Comparison | Generalization) -> str:
@@ -151,5 +116,5 @@ def _pairs(comparison: Comparison) -> Iterator[PairScores]:
 def _write_all(folder: Path, contents: dict[str, Callable[[], str]]) -> list[Path]:
     prepare_folder(folder)
     for name, content in contents.items():
-        write_whole(folder / name, content().encode(), remedy=REMEDY)
+        write_whole(folder / name, content().encode(), remedy=ELSEWHERE)
     return [folder / name for name in contents]

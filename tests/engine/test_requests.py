@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from reprozoo.descriptors import Descriptor
-from reprozoo.engine import compare, resolve_device
+from reprozoo.devices import resolve_device
+from reprozoo.engine import compare
 from reprozoo.errors import ContractError, IntegrityError, UsageError
 from reprozoo.maps import Condition
 from reprozoo.store import Store

@@ -73,23 +73,6 @@ def test_full_disk_is_partial(result: files.Comparison, tmp_path: Path, monkeypa
     assert (tmp_path / "report.html").read_text() == "before"
 
 
-def test_place_that_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="choose another place with -o"):
-        files.prepare_folder(tmp_path / "file" / "folder")
-
-
-def test_a_place_that_is_only_looked_at_stays_as_it_was(tmp_path: Path) -> None:
-    files.check_folder(tmp_path / "new" / "folder")
-    assert list(tmp_path.iterdir()) == []
-    (tmp_path / "old").mkdir()
-    (tmp_path / "old" / "file").touch()
-    files.check_folder(tmp_path / "old")
-    assert (tmp_path / "old" / "file").exists()
-    with pytest.raises(UsageError, match="choose another place with -o"):
-        files.check_folder(tmp_path / "old" / "file" / "folder")
-
-
 @pytest.mark.parametrize(
     "content", [None, "{", '{"kind": "comparison", "schema_version": 1}', '{"kind": "generalization"}']
 )
