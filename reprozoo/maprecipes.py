@@ -179,11 +179,12 @@ def _check_files(recipe: MapRecipe, family: Family) -> None:
     from reprozoo.cards import LocalSource
     from reprozoo.weights import content_digest
 
-    read = {source.name: source.path for source in recipe.card.weights if isinstance(source, LocalSource)}
+    sources = {source.name: source for source in recipe.card.weights}
+    read = {name: source.path for name, source in sources.items() if isinstance(source, LocalSource)}
     read |= {
         name: Path(recipe.options[name])
         for name, option in family.options.items()
-        if option.kind in ("file", "weights") and recipe.options.get(name) and name in recipe.digests
+        if option.kind in ("file", "weights") and recipe.options.get(name) and name not in sources
     }
     for name, path in read.items():
         if content_digest(path) != recipe.digests[name]:
