@@ -23,7 +23,7 @@ GOLDENS = (
 CARDS = Registry([ROOT / "registry"]).models.values()
 # What ships, in few steps: formulas, and networks whose weights are in the registry.
 SHIPPED = {
-    card.id: f"{card.id}+steps=3" if "steps" in card.sampler else card.id
+    card.id: f"{card.id}+steps=3" if "steps" in card.sampler and card.network else card.id
     for card in CARDS
     if card.family != "theory-empirical" and all(isinstance(source, BundledSource) for source in card.weights)
 }
