@@ -105,17 +105,15 @@ def bytes_on_disk(path: Path) -> int:
     return sum(file.stat().st_size for file in files_below(path))
 
 
-def files_below(path: Path) -> list[Path]:
-    """A file itself, or all files below a folder, sorted; folders that links lead to are entered, each once."""
+def files_below(path: Path, above: frozenset[Path] = frozenset()) -> list[Path]:
+    """A file itself, or all files below a folder, sorted; folders that links lead to are entered too.
+
+    Args:
+        above: resolved folders that ``path`` lies below; a link back to one of them is not followed.
+    """
     if path.is_file():
         return [path]
-    found: list[Path] = []
-    entered: set[Path] = set()
-    for folder, folders, names in os.walk(path, followlinks=True):
-        here = Path(folder).resolve()
-        if here in entered:
-            folders.clear()  # a link back
-            continue
-        entered.add(here)
-        found += [Path(folder, name) for name in names if Path(folder, name).is_file()]
-    return sorted(found)
+    here = path.resolve()
+    if not path.is_dir() or here in above:
+        return []
+    return sorted(file for child in path.iterdir() for file in files_below(child, above | {here}))

@@ -233,5 +233,7 @@ def test_content_digest_enters_linked_folders(tmp_path, home):
         (tmp_path / f"pipeline-{name}" / "unet").symlink_to(tmp_path / name)
     assert content_digest(tmp_path / "pipeline-one") != content_digest(tmp_path / "pipeline-two")
     assert bytes_on_disk(tmp_path / "pipeline-one") == 3
+    (tmp_path / "pipeline-two" / "unet2").symlink_to(tmp_path / "two")
+    assert bytes_on_disk(tmp_path / "pipeline-two") == 6  # read twice, under two names
     (tmp_path / "one" / "back").symlink_to(tmp_path / "pipeline-one")
     assert bytes_on_disk(tmp_path / "pipeline-one") == 3  # a link back is not followed for ever
