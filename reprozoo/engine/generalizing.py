@@ -24,7 +24,7 @@ from reprozoo.engine.sampling import ArrayRows, ImageRows, Subject, image_loader
 from reprozoo.engine.scoring import SIMILARITY_EDGES, distribution, proportion
 from reprozoo.engine.setup import descriptor_of, fitted_to, make_setup, zoo_or_default
 from reprozoo.errors import UsageError
-from reprozoo.executors import Executor
+from reprozoo.executors import Executor, Recipe
 from reprozoo.maps import Condition
 from reprozoo.metrics import above, memorized, nearest, pixel_neighbours
 from reprozoo.noise import NoiseSource
@@ -83,39 +83,69 @@ def generalize(
     recipe = zoo.resolve(spec, device=setup.device, dtype=dtype, offline=offline)
     setup = fitted_to([recipe], setup)
     rules = make_rules(descriptor_of(descriptor, zoo, offline, threads), threshold, UNUSED_MAE_THRESHOLD)
-    training = recipe.describe().get("card", {}).get("training", {})
-    name, split = (dataset, split) if dataset is not None else _training_data(training, split, recipe.display_id)
-    train = load_dataset(name, split, registry=getattr(zoo, "registry", None), offline=offline)
-    giver = dataset_giver(name, registry=getattr(zoo, "registry", None))
+    data = _training_set(recipe, dataset, split, registry=getattr(zoo, "registry", None), offline=offline)
     (subject,) = sample_models([recipe], [recipe.display_id], setup, repeats=[0])
     digests = pass_over_pixels([subject.images], setup.indices, []).digests
     run = replace(subject.run, images_sha256=digests[0])
-    found = _search(subject, train, setup.indices, rules, setup.store, progress)
+    found = _search(subject, data.images, setup.indices, rules, setup.store, progress)
     return Generalization(
         model=run,
         **vars(found),
-        train_count=len(train),
-        dataset={
-            "id": str(name), "name": train.name, "split": split or "train", "count": len(train),
-            "images_sha256": train.digest,
-        },
+        train_count=len(data.images),
+        dataset=data.record,
         settings=settings(
-            [spec], setup, rules, descriptor=descriptor, dtype=dtype, dataset=str(name), split=split,
+            [spec], setup, rules, descriptor=descriptor, dtype=dtype, dataset=data.name, split=data.split,
         ),
         score_names={
             "gl": f"gl[{rules.descriptor.id}, >{rules.threshold:g}]",
             "memorization": "memorization[l2 nearest/second < 1/3]",
         },
-        warnings=[
-            *_warnings(found, len(setup.indices), run.image_shape, train),
-            *(_other_images(training, split, train) if dataset is None else []),
-        ],
-        image_loader=_loader(subject, train),
-        **provenance(
-            setup, recipe.noise_shape, rules, [run], started=started,
-            others=[giver.provenance(f"data set {name}")] if giver else [],
-        ),
+        warnings=[*_warnings(found, len(setup.indices), run.image_shape, data.images), *data.warnings],
+        image_loader=_loader(subject, data.images),
+        **provenance(setup, recipe.noise_shape, rules, [run], started=started, others=data.plugins),
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _TrainingSet:
+    """What a model's images are compared with.
+
+    Attributes:
+        name, split: as it was asked for, or as the model's card says.
+        plugins: those that gave it.
+        warnings: sentences about it that a reader must see.
+    """
+
+    name: str
+    split: str | None
+    images: ImageDataset
+    plugins: Sequence[Mapping[str, str]]
+    warnings: list[str]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What a result says of it."""
+        return {
+            "id": self.name,
+            "name": self.images.name,
+            "split": self.split or "train",
+            "count": len(self.images),
+            "images_sha256": self.images.digest,
+        }
+
+
+def _training_set(
+    recipe: Recipe, dataset: str | Path | None, split: str | None, *, registry: Any, offline: bool
+) -> _TrainingSet:
+    """The data set that was asked for, or that of the model's card."""
+    training = recipe.describe().get("card", {}).get("training", {})
+    name, split = (dataset, split) if dataset is not None else _named_by(training, split, recipe.display_id)
+    images = load_dataset(name, split, registry=registry, offline=offline)
+    giver = dataset_giver(name, registry=registry)
+    plugins = [giver.provenance(f"data set {name}")] if giver else []
+    return _TrainingSet(
+        str(name), split, images, plugins, _other_images(training, split, images) if dataset is None else []
+    )
 
 
 @dataclass(frozen=True)
@@ -208,7 +238,7 @@ def _other_images(training: Mapping[str, Any], split: str | None, train: ImageDa
     ]
 
 
-def _training_data(training: Mapping[str, Any], split: str | None, model: str) -> tuple[str, str | None]:
+def _named_by(training: Mapping[str, Any], split: str | None, model: str) -> tuple[str, str | None]:
     dataset = training.get("dataset", "unknown")
     if dataset == "unknown":
         raise UsageError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import http.client
 import random
 import socket
 import time
@@ -35,6 +37,22 @@ def test_connection_cut_at_random_bytes_is_resumed(server, part, content, seed):
     download(server.url, part, patience=QUICK)
     assert part.read_bytes() == content
     assert server.bytes_sent == len(content)  # nothing was sent twice
+
+
+def test_a_route_that_is_lost_is_tried_again(server, part, content, monkeypatch):
+    """It is an OSError like that of a full disk, and none of a connection."""
+    real, lost = http.client.HTTPResponse.read1, []
+
+    def once(self, *arguments):
+        if not lost:
+            lost.append(True)
+            raise OSError(errno.EHOSTUNREACH, "No route to host")
+        return real(self, *arguments)
+
+    monkeypatch.setattr(http.client.HTTPResponse, "read1", once)
+    download(server.url, part, patience=QUICK)
+    assert lost
+    assert part.read_bytes() == content
 
 
 def test_a_later_call_continues(server, part, content):
