@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from reprozoo import UsageError, resolve
+from reprozoo.maprecipes import MapRecipe
 
 from .recipe import Recipe
 
@@ -39,9 +40,9 @@ def other_models(recipe: Recipe, *, offline: bool = False) -> Others:
     """
     named = {"start": recipe.start, "teacher": recipe.teacher}
     specs = {name: spec.model for name, spec in named.items() if spec is not None}
-    networks = {name: _network(spec, offline=offline) for name, spec in specs.items()}
     specs |= {"maker": recipe.made_by} if recipe.made_by else {}
     maps = {name: resolve(spec, offline=offline) for name, spec in specs.items()}
+    networks = {name: _network(found) for name, found in maps.items() if name in named}
     return Others(
         start=networks["start"].state_dict() if "start" in networks else None,
         teacher=networks.get("teacher"),
@@ -62,11 +63,10 @@ def begin_with(network: nn.Module, state: Mapping[str, Tensor]) -> None:
     network.load_state_dict(dict(state))
 
 
-def _network(spec: str, *, offline: bool) -> nn.Module:
-    recipe = resolve(spec, offline=offline)
-    network = getattr(recipe.load(), "network", None)
-    if not isinstance(network, nn.Module) or recipe.weights_digest is None:
-        raise UsageError(f"{spec} is not made of one network with weights; name another model")
+def _network(found: MapRecipe) -> nn.Module:
+    network = getattr(found.load(), "network", None)
+    if not isinstance(network, nn.Module) or found.weights_digest is None:
+        raise UsageError(f"{found.spec} is not made of one network with weights; name another model")
     return network
 
 
