@@ -13,6 +13,7 @@ from reprozoo_plugins.lab.networks import Classes, build_network
 from reprozoo_plugins.lab.objectives import DenoisingObjective, objective
 from reprozoo_plugins.lab.objectives.consistency import ConsistencyObjective
 from reprozoo_plugins.lab.objectives.progressive import ProgressiveDistillation
+from reprozoo_plugins.lab.others import other_models
 from reprozoo_plugins.lab.recipe import Recipe, find_recipe
 from safetensors.torch import load_file
 from torch import Tensor
@@ -218,3 +219,16 @@ def test_another_model_takes_the_place_of_the_one_that_is_named() -> None:
 
 def test_recipe_writes_its_defaults_out() -> None:
     assert json.loads(recipe(network=UNET).to_json())["training"]["ema_halflife_images"] == 100_000
+
+
+@pytest.mark.parametrize(
+    ("name", "roles"), [("tiny-cd", {"start", "teacher"}), ("tiny-w32-n64", {"maker"}), ("tiny-edm", set())]
+)
+def test_other_models_are_known_by_their_files(name: str, roles: set[str]) -> None:
+    """As the facts of a training name them; the sha256 is that on the card of tiny-edm."""
+    others = other_models(shipped(name), offline=True)
+    (source,) = installed_registry().model("tiny-edm").weights
+    assert isinstance(source, BundledSource)
+    assert set(others.digests) == roles
+    assert dict(others.files) == dict.fromkeys(roles, source.sha256)
+    assert (others.start is not None, others.teacher is not None) == ("start" in roles, "teacher" in roles)
