@@ -18,12 +18,12 @@ SETTINGS: dict[str, Any] = {"num_samples": 48, "device": "cpu", "threads": 1}
 CARDS = Registry([Path(__file__).parent.parent / "registry"]).models.values()
 
 
-def shipped(training_images: int) -> list[str]:
-    """Diffusion models without classes that ship, and saw so many images."""
+def shipped(training_images: int, *, of_vectors: bool = False) -> list[str]:
+    """Models without classes that ship, and saw so many images: of noises like images, or of vectors."""
     return [
         card.id
         for card in CARDS
-        if card.noise_shape == card.image_shape
+        if (card.noise_shape != card.image_shape) == of_vectors
         and card.num_classes is None
         and card.training.get("training_images") == training_images
         and any(isinstance(source, BundledSource) for source in card.weights)
@@ -31,6 +31,7 @@ def shipped(training_images: int) -> list[str]:
 
 
 DIFFUSION, MEMORIZING = shipped(50_000), shipped(64)
+GANS_AND_VAES = shipped(50_000, of_vectors=True)
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,11 @@ def test_diffusion_models_agree_because_they_share_the_noise(diffusion: Comparis
     pair = diffusion.pair(one, other)
     assert pair.rp.low > 0.8
     assert shuffled(pair) < 0.05
+
+
+@pytest.mark.parametrize(("one", "other"), list(combinations(GANS_AND_VAES, 2)))
+def test_gans_and_vaes_do_not_agree_though_they_share_the_noise(one: str, other: str, store: Store) -> None:
+    assert compared([one, other], store).pair(one, other).rp.high < 0.2
 
 
 @pytest.mark.parametrize("model", MEMORIZING)

@@ -43,7 +43,8 @@ NETWORKS = {
     "dit": Kind("reprozoo.networks.dit:DiT"),
     "conv_generator": Kind("reprozoo.networks.generators:ConvGenerator"),
     "resnet_generator": Kind("reprozoo.networks.generators:ResNetGenerator"),
-    "gated_decoder": Kind("reprozoo.networks.generators:GatedDecoder"),
+    "gated_decoder": Kind("reprozoo.networks.decoders:GatedDecoder"),
+    "flow_decoder": Kind("reprozoo.networks.decoders:FlowDecoder"),
     "conv_critic": Kind("reprozoo_plugins.lab.critics:ConvCritic"),
     "conv_encoder": Kind("reprozoo_plugins.lab.critics:ConvEncoder"),
 }

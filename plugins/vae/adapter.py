@@ -1,7 +1,8 @@
 """From a VAE's card to a map; imported only when one is loaded.
 
-``network.architecture`` is "simple-cnn", "resnet" or "vampprior" (``GatedDecoder``; of a whole model's file only the
-decoder's mean is taken); the rest of the table is the network's arguments.
+``network.architecture`` is "simple-cnn" or "resnet", as of GANs; "flow-prior" (``FlowDecoder``: one of them behind a
+learned prior); or "vampprior" (``GatedDecoder``; of a whole model's file only the decoder's mean is taken). The rest of
+the table is the network's arguments.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from reprozoo import LoadContext
 from reprozoo.denoisers import VectorToImageMap, load_weights
-from reprozoo.networks.generators import DECODERS, GatedDecoder
+from reprozoo.networks.decoders import DECODERS, GatedDecoder
 
 VAMPPRIOR_DECODER = ("p_x_layers.", "p_x_mean.")  # beside the encoder, the pseudo-inputs and the variance
 

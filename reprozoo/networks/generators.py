@@ -1,15 +1,13 @@
-"""Networks that make an image of a vector in one go: generators of GANs and decoders of VAEs.
+"""Networks that make an image of a vector in one go: generators of GANs, and of VAEs that share them.
 
 Each output depends on its own vector alone once the network is in evaluation mode, and no random number is drawn.
 
-``ConvGenerator`` has the parameter names of xyfJASON/gans-pytorch@b65b9366 ``models/simple_cnn.py`` (MIT),
-``GatedDecoder`` those of jmtomczak/vae_vampprior@bb6ff3e5 ``models/VAE.py`` (MIT), so that their files load strictly;
-written from the papers. ``ResNetGenerator`` is this project's own.
+``ConvGenerator`` has the parameter names of xyfJASON/gans-pytorch@b65b9366 ``models/simple_cnn.py`` (MIT), so that its
+files load strictly; written from the paper. ``ResNetGenerator`` is this project's own.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -126,44 +124,5 @@ def pixel_norm(x: Tensor) -> Tensor:
     return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
 
 
-class GatedDecoder(nn.Module):
-    """The decoder of the VampPrior's plain VAE: two gated layers, then the mean of every pixel in [0, 1].
-
-    Source: Tomczak and Welling 2018, arXiv:1705.07120.
-
-    Args:
-        z_dim: length of the latent.
-        hidden: width of the two layers.
-        image_shape: (channels, height, width).
-    """
-
-    def __init__(self, *, z_dim: int, hidden: int = 300, image_shape: Sequence[int] = (3, 32, 32)) -> None:
-        super().__init__()
-        self.image_shape = tuple(image_shape)
-        self.p_x_layers = nn.ModuleList([GatedDense(z_dim, hidden), GatedDense(hidden, hidden)])
-        self.p_x_mean = nn.ModuleDict({"linear": nn.Linear(hidden, math.prod(image_shape))})
-
-    def forward(self, z: Tensor) -> Tensor:
-        """Images (batch, channels, height, width) in [-1, 1] of ``z`` (batch, z_dim)."""
-        for layer in self.p_x_layers:
-            z = layer(z)
-        mean = torch.sigmoid(self.p_x_mean["linear"](z))
-        return (2 * mean - 1).reshape(len(z), *self.image_shape)
-
-
-class GatedDense(nn.Module):
-    """A linear layer times the sigmoid of another."""
-
-    def __init__(self, in_features: int, out_features: int) -> None:
-        super().__init__()
-        self.h, self.g = nn.Linear(in_features, out_features), nn.Linear(in_features, out_features)
-
-    def forward(self, x: Tensor) -> Tensor:
-        gated: Tensor = self.h(x) * torch.sigmoid(self.g(x))
-        return gated
-
-
 GENERATORS: dict[str, type[nn.Module]] = {"simple-cnn": ConvGenerator, "resnet": ResNetGenerator}
 """By the names that cards give them as ``network.architecture``."""
-DECODERS: dict[str, type[nn.Module]] = {**GENERATORS, "vampprior": GatedDecoder}
-"""The same of VAEs."""

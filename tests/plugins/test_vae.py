@@ -1,4 +1,5 @@
-"""VAEs: decoders keep the contract of maps, and of a whole model's file only the decoder's mean is taken."""
+"""VAEs: decoders keep the contract of maps, a learned prior is inverted exactly, and of a whole model's file only the
+decoder's mean is taken."""
 
 from __future__ import annotations
 
@@ -10,13 +11,14 @@ import torch
 from safetensors.torch import save_file
 
 from reprozoo import IntegrityError, NoiseBank, UsageError
-from reprozoo.networks.generators import DECODERS
+from reprozoo.networks.decoders import DECODERS, FlowDecoder
 from reprozoo.plugins import installed_registry
 from reprozoo.testing import assert_map_contract
 from tests.families import load_family
 
 GATED = {"architecture": "vampprior", "z_dim": 5, "hidden": 12, "image_shape": [3, 8, 8]}
 RESNET = {"architecture": "resnet", "z_dim": 5, "channels": [8, 4]}
+FLOW = {"architecture": "flow-prior", "decoder": "resnet", "z_dim": 6, "channels": [8, 4], "couplings": 3, "hidden": 7}
 FACTS = {"family": "vae", "noise_shape": [5], "image_shape": [3, 8, 8]}
 
 
@@ -29,13 +31,14 @@ def network_of(config: dict[str, Any]) -> torch.nn.Module:
     return network.eval()
 
 
-@pytest.mark.parametrize("config", [GATED, RESNET], ids=["vampprior", "resnet"])
+@pytest.mark.parametrize("config", [GATED, RESNET, FLOW], ids=["vampprior", "resnet", "flow-prior"])
 def test_a_decoder_is_a_map(config: dict[str, Any], tmp_path: Path) -> None:
     network = network_of(config)
     save_file(network.state_dict(), tmp_path / "file")
-    loaded: Any = load_family({**FACTS, "network": config}, {"weights": tmp_path / "file"})
+    facts = {**FACTS, "noise_shape": [config["z_dim"]], "network": config}
+    loaded: Any = load_family(facts, {"weights": tmp_path / "file"})
     assert_map_contract(loaded)
-    noise = NoiseBank(3).noise(range(4), (5,))
+    noise = NoiseBank(3).noise(range(4), (config["z_dim"],))
     with torch.no_grad():
         torch.testing.assert_close(loaded(noise), network(noise))
 
@@ -55,6 +58,31 @@ def test_the_mean_of_the_vampprior_code(tmp_path: Path) -> None:
     torch.testing.assert_close(loaded(noise), (2 * mean - 1).reshape(4, 3, 8, 8))
 
 
+def test_a_learned_prior_is_inverted_with_its_volume() -> None:
+    network = network_of(FLOW)
+    assert isinstance(network, FlowDecoder)
+    noise = NoiseBank(3).noise(range(4), (6,)).double()
+    flow = network.double().flow
+    latent = noise
+    for coupling in flow:
+        latent = coupling(latent)
+    assert (latent - noise).abs().max() > 0.1
+    with torch.no_grad():
+        found, volume = network.noise_of(latent)
+        torch.testing.assert_close(found, noise)
+        torch.testing.assert_close(network(noise), network.decoder(latent))
+    for row, change in zip(latent, volume, strict=True):
+        jacobian: Any = torch.autograd.functional.jacobian(lambda z: network.noise_of(z[None])[0][0], row)
+        torch.testing.assert_close(change, torch.linalg.slogdet(jacobian).logabsdet)
+
+
+def test_a_learned_prior_of_nothing_it_knows_is_a_sentence() -> None:
+    with pytest.raises(UsageError, match="decoder is 'vampprior'; it must be one of simple-cnn, resnet"):
+        FlowDecoder(decoder="vampprior", z_dim=4)
+    with pytest.raises(UsageError, match="z_dim is 5; couplings need an even one"):
+        FlowDecoder(decoder="resnet", z_dim=5)
+
+
 @pytest.mark.parametrize("name", ["vae-vampprior", "tiny-vae-a", "tiny-vae-b"])
 def test_cards_describe_a_decoder_of_their_shapes(name: str) -> None:
     card = installed_registry().model(name)
@@ -65,7 +93,9 @@ def test_cards_describe_a_decoder_of_their_shapes(name: str) -> None:
 
 def test_wrong_architecture_and_wrong_file_are_sentences(tmp_path: Path) -> None:
     save_file(network_of(RESNET).state_dict(), tmp_path / "file")
-    with pytest.raises(UsageError, match="no architecture 'conv'; expected one of simple-cnn, resnet, vampprior"):
+    with pytest.raises(
+        UsageError, match="no architecture 'conv'; expected one of simple-cnn, resnet, vampprior, flow-prior"
+    ):
         load_family({**FACTS, "network": {"architecture": "conv"}}, {"weights": tmp_path / "file"})
     with pytest.raises(IntegrityError, match=r"another network than its card: it lacks p_x_layers\.0"):
         load_family({**FACTS, "network": GATED}, {"weights": tmp_path / "file"})

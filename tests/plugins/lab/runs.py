@@ -20,6 +20,7 @@ PROGRESSIVE = {"name": "progressive_unet", "img_resolution": 8, "ch": 32, "emb_c
 PROGRESSIVE |= {"num_res_blocks": 1, "attn_resolutions": []}
 GENERATOR = {"name": "conv_generator", "z_dim": 6, "dim": 8, "dim_mults": [1]}
 RESNET = {"name": "resnet_generator", "z_dim": 6, "channels": [8, 8]}
+FLOW = {**RESNET, "name": "flow_decoder", "decoder": "resnet", "couplings": 2, "hidden": 8}
 DECODER = {"name": "gated_decoder", "z_dim": 6, "hidden": 16, "image_shape": [3, 8, 8]}
 CRITIC = {"name": "conv_critic", "img_resolution": 8, "channels": [8, 16]}
 ENCODER = {"name": "conv_encoder", "z_dim": 6, "img_resolution": 8, "channels": [8, 16]}
@@ -41,6 +42,7 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "gan": ({"name": "gan", "z_dim": 6, "r1": 0.1, "r1_every": 2}, GENERATOR, {"critic": {**CRITIC, "spectral": True}}),
     "gan-without-batch-norm": ({"name": "gan", "z_dim": 6}, RESNET, {"critic": CRITIC}),
     "vae": ({"name": "vae", "z_dim": 6}, DECODER, {"encoder": ENCODER}),
+    "vae-with-a-learned-prior": ({"name": "vae", "z_dim": 6, "variance": 0.1}, FLOW, {"encoder": ENCODER}),
 }
 
 

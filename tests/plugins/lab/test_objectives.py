@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from reprozoo import NoiseBank, UsageError
 from reprozoo.kernels import at
-from reprozoo.networks.generators import ConvGenerator, GatedDecoder
+from reprozoo.networks.decoders import FlowDecoder, GatedDecoder
+from reprozoo.networks.generators import ConvGenerator
 from reprozoo.samplers import heun, make_sampler
 from tests.plugins.lab.toys import Gaussian, GaussianF, GaussianX0, PixelNet
 
@@ -340,6 +341,38 @@ def test_a_vae_learns_its_data() -> None:
     assert float(rest.square().mean().sqrt()) < 0.05  # the mean of the pixels leaves their noise out
 
 
+def test_a_learned_prior_leaves_out_what_no_image_has() -> None:
+    """Images are of two kinds; normal latents are as often between the two, and a learned prior seldom."""
+    torch.manual_seed(0)
+    chosen = objective("vae", {"z_dim": 2, "variance": 0.01})
+    options = {"z_dim": 2, "dim": 16, "dim_mults": [1], "out_dim": 1, "with_bn": False}
+    found: dict[str, float] = {}
+    networks: dict[str, nn.Module] = {
+        "plain": ConvGenerator(**options),  # type: ignore[arg-type]
+        "learned": FlowDecoder(decoder="simple-cnn", couplings=4, hidden=32, **options),  # type: ignore[arg-type]
+    }
+
+    def data(generator: torch.Generator) -> Tensor:
+        kind = torch.randint(2, (64, 1, 1, 1), generator=generator).float() * 2 - 1
+        return (0.5 * kind + 0.1 * torch.randn(64, 1, 1, 1, generator=generator)).expand(64, 1, 8, 8)
+
+    for name, network in networks.items():
+        encoder = ConvEncoder(z_dim=2, in_channels=1, img_resolution=8, channels=[8])
+        descend(chosen, {"network": network, "encoder": encoder}, data, steps=300, lr=5e-3)
+        with torch.no_grad():
+            made = chosen.sample(network, NoiseBank(0).noise(range(1000), (2,)), steps=1).mean(dim=(1, 2, 3))
+        found[name] = float((made.abs() < 0.25).float().mean())
+    assert found["learned"] < 0.5 * found["plain"]
+
+
+def test_a_fixed_variance_of_a_vae_is_at_best_the_best_one() -> None:
+    images, found = torch.zeros(2, 3, 4, 4), torch.full((2, 3, 4, 4), 0.5)  # mean squared error 0.25
+    loss = {v: objective("vae", {"variance": v}).reconstruction(found, images).item() for v in (0, 0.1, 0.25, 1.0)}  # type: ignore[attr-defined]
+    assert loss[0.25] == pytest.approx(loss[0])
+    assert loss[1.0] == pytest.approx(0.5 * 0.25 - 0.5)
+    assert min(loss[0.1], loss[1.0]) > loss[0]
+
+
 def test_unknown_objective_or_option_is_a_sentence() -> None:
     with pytest.raises(UsageError, match="unknown objective 'score'; there are: edm, vp_eps"):
         objective("score", {})
@@ -347,6 +380,8 @@ def test_unknown_objective_or_option_is_a_sentence() -> None:
         objective("edm", {"p_meen": 1})
     with pytest.raises(UsageError, match="loss is 'wasserstein'; it must be one of non-saturating, hinge"):
         objective("gan", {"loss": "wasserstein"})
+    with pytest.raises(UsageError, match=r"variance is -0.1; it must be a number above 0, or 0 for the best"):
+        objective("vae", {"variance": -0.1})
 
 
 def test_every_objective_is_tried_here() -> None:
