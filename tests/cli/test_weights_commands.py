@@ -214,7 +214,8 @@ def test_cards_of_ones_own(cli, tmp_path, monkeypatch):
     [
         ("tiny-edm", "compare tiny-edm tiny-ddpm"),  # and not tiny-cd, which was made from it
         ("tiny-edm+steps=9", "compare tiny-edm+steps=9 tiny-ddpm"),
-        ("tiny-w32-n64", "compare tiny-w32-n64 tiny-w64-n64"),  # of the same images
+        ("tiny-w32-n64", "compare tiny-w32-n64 tiny-w64-n64"),  # of the same images, not tiny-w64-n512
+        ("tiny-gan-a", "compare tiny-gan-a tiny-gan-b"),  # of the same noise, not tiny-edm
         ("edm-cond-vp", "compare edm-cond-vp tiny-edm-cond --class 0-9"),
         ("adm-imagenet128", "compare adm-imagenet128 adm-imagenet128+steps=100 --class 0-999"),  # alone of its shape
         ("vae-vampprior", "compare vae-vampprior samples:FOLDER"),
