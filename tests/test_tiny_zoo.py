@@ -32,6 +32,7 @@ def shipped(training_images: int, *, of_vectors: bool = False) -> list[str]:
 
 DIFFUSION, MEMORIZING = shipped(50_000), shipped(64)
 GANS_AND_VAES = shipped(50_000, of_vectors=True)
+BETWEEN = shipped(512)
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,16 @@ def test_a_model_of_64_images_copies_them_as_their_optimal_denoiser_does(model: 
     optimal = f"theory-empirical+data=recipe-data+split={model}"
     pair = compared([model, optimal], store).pair(model, optimal)
     assert pair.rp.low > shuffled(pair)
+
+
+@pytest.mark.parametrize("model", BETWEEN)
+def test_a_model_of_512_images_copies_less_than_one_of_its_width_of_64(model: str, store: Store) -> None:
+    of_64 = model.replace("512", "64")
+    assert of_64 in MEMORIZING
+    less = reprozoo.generalize(model, store=store, **SETTINGS)
+    assert less.train_count == 512
+    assert less.gl.low > reprozoo.generalize(of_64, store=store, **SETTINGS).gl.high
+    assert less.gl.high < 1  # and yet some are copies
 
 
 @pytest.mark.parametrize(("one", "other"), list(combinations(MEMORIZING, 2)))
