@@ -181,11 +181,17 @@ def _family(baseline: Baseline) -> str:
 def _many_pairs(comparison: Comparison) -> list[str]:
     ranked = sorted(comparison.pairs, key=lambda pair: pair.rp.value)
     worst, best = ranked[0], ranked[-1]
+    if worst.rp.value == best.rp.value:
+        share = f"{percent(best.rp.value)} of them, whichever two"
+    else:
+        share = (
+            f"{percent(worst.rp.value)} ({worst.model_a} and {worst.model_b}) to {percent(best.rp.value)} "
+            f"({best.model_a} and {best.model_b}) of them; the median pair, for "
+            f"{percent(median(pair.rp.value for pair in ranked))}"
+        )
     head = (
         f"From the same {comparison.num_samples:,} noises, two of these {len(comparison.models)} models make the same "
-        f"image for {percent(worst.rp.value)} ({worst.model_a} and {worst.model_b}) to {percent(best.rp.value)} "
-        f"({best.model_a} and {best.model_b}) of them; the median pair, for "
-        f"{percent(median(pair.rp.value for pair in ranked))}."
+        f"image for {share}."
     )
     shuffled = [pair.shuffled.rp.value for pair in ranked if pair.shuffled is not None]
     tail = [f"With mismatched noise, no pair is above {percent(max(shuffled))}."] if shuffled else []

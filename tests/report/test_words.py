@@ -105,6 +105,12 @@ def test_several_models() -> None:
     assert said[2].startswith("2 of 3 pairs cannot be told from mismatched noise: ")
 
 
+def test_several_models_of_which_no_two_agree() -> None:
+    unrelated = {name: made.pictures(60, seed=seed) for seed, name in enumerate("abc")}
+    said = words.verdicts(made.comparison(unrelated))
+    assert said[0].endswith("two of these 3 models make the same image for 0 % of them, whichever two.")
+
+
 def test_copies_of_the_training_set() -> None:
     train = made.pictures(40)
     assert words.gl_verdict(made.generalization(train[:10], train)).startswith("0 % of 10 images by tiny-edm are new")
