@@ -194,7 +194,7 @@ def _many_pairs(comparison: Comparison) -> list[str]:
         f"image for {share}."
     )
     shuffled = [pair.shuffled.rp.value for pair in ranked if pair.shuffled is not None]
-    tail = [f"With mismatched noise, no pair is above {percent(max(shuffled))}."] if shuffled else []
+    tail = [f"With mismatched noise, the highest of any pair is {percent(max(shuffled))}."] if shuffled else []
     weak = [pair for pair in ranked if not _is_reproducible(pair)]
     if weak:
         names = "; ".join(f"{pair.model_a} and {pair.model_b}" for pair in weak[:3]) + ("; …" if len(weak) > 3 else "")
