@@ -97,10 +97,10 @@ def test_other_weights_take_the_place_of_the_cards(tmp_path: Path) -> None:
 
 
 def test_weights_of_an_untrained_model_need_no_import(tmp_path: Path) -> None:
-    """tiny-edm-half-a has the network of tiny-edm."""
+    """tiny-parent has the network of tiny-edm."""
     with pytest.raises(UnavailableError, match="nobody has trained it yet"):
-        resolve("tiny-edm-half-a", offline=True)
-    recipe = resolve(f"tiny-edm-half-a+weights={TINY_EDM}", offline=True)
+        resolve("tiny-parent", offline=True)
+    recipe = resolve(f"tiny-parent+weights={TINY_EDM}", offline=True)
     assert recipe.weights_digest == resolve("tiny-edm").weights_digest
 
 
