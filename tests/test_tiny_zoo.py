@@ -33,6 +33,8 @@ def shipped(training_images: int, *, of_vectors: bool = False) -> list[str]:
 DIFFUSION, MEMORIZING = shipped(50_000), shipped(64)
 GANS_AND_VAES = shipped(50_000, of_vectors=True)
 BETWEEN = shipped(512)
+REGAINED = shipped(4_096)
+HALVES = shipped(25_000)
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,29 @@ def test_gans_and_vaes_do_not_agree_though_they_share_the_noise(one: str, other:
     assert compared([one, other], store).pair(one, other).rp.high < 0.2
 
 
+@pytest.mark.parametrize(("one", "other"), list(combinations(HALVES, 2)))
+def test_models_of_disjoint_halves_are_nearer_to_each_other_than_to_what_they_saw(
+    one: str, other: str, store: Store
+) -> None:
+    in_pixels: dict[str, Any] = {"descriptor": "pixels", "store": store, **SETTINGS}  # SSCD of the halves takes long
+    pair = reprozoo.compare([one, other], baselines=[], noise_floor=0, **in_pixels).pair(one, other)
+    assert pair.similarities is not None
+    for model in (one, other):
+        found = reprozoo.generalize(model, **in_pixels)
+        assert found.train_count == 25_000
+        assert found.memorization is not None
+        assert found.memorization.value < 0.1
+        seen = [neighbour.similarity for neighbour in found.neighbours]
+        assert all(with_other > with_seen for with_other, with_seen in zip(pair.similarities, seen, strict=True))
+
+
+@pytest.mark.parametrize(("one", "other"), list(combinations(HALVES, 2)))
+def test_models_of_disjoint_halves_agree_because_they_share_the_noise(one: str, other: str, store: Store) -> None:
+    pair = compared([one, other], store).pair(one, other)
+    assert pair.rp.low > 0.8
+    assert shuffled(pair) < 0.05
+
+
 @pytest.mark.parametrize("model", MEMORIZING)
 def test_a_model_of_64_images_copies_them_as_their_optimal_denoiser_does(model: str, store: Store) -> None:
     found = reprozoo.generalize(model, store=store, **SETTINGS)
@@ -95,3 +120,19 @@ def test_two_models_of_64_images_copy_the_same_one_because_they_share_the_noise(
     pair = compared([one, other], store).pair(one, other)
     assert pair.rp.low > 0.2
     assert shuffled(pair) < 0.1
+
+
+@pytest.mark.parametrize("model", REGAINED)
+def test_a_model_of_4096_images_agrees_again_with_the_one_that_made_them(model: str, store: Store) -> None:
+    of_512 = model.replace("4096", "512")
+    assert of_512 in BETWEEN
+    pair = compared([model, "tiny-edm"], store).pair(model, "tiny-edm")
+    assert pair.rp.low > compared([of_512, "tiny-edm"], store).pair(of_512, "tiny-edm").rp.high
+    assert shuffled(pair) < 0.05
+
+
+@pytest.mark.parametrize(("one", "other"), list(combinations(REGAINED, 2)))
+def test_two_models_of_4096_images_agree_again(one: str, other: str, store: Store) -> None:
+    pair = compared([one, other], store).pair(one, other)
+    assert pair.rp.low > 0.5
+    assert shuffled(pair) < 0.05
