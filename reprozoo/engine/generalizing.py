@@ -157,6 +157,7 @@ class _Found:
     similarity: Distribution
     distance_ratio: Distribution | None
     train: Distribution | None
+    train_gl: Proportion | None
     neighbours: list[Neighbour]
 
 
@@ -172,12 +173,14 @@ def _search(
     best = nearest(features, train_features)
     values, places = best.similarity[:, 0], best.index[:, 0]
     ratios, copies = _pixel_search(subject.images, train, indices, progress)
+    within = _within(train_features)
     return _Found(
         gl=proportion(~above(values, rules.threshold)),
         memorization=proportion(copies) if copies is not None else None,
         similarity=distribution(values, SIMILARITY_EDGES),
         distance_ratio=distribution(ratios, RATIO_EDGES) if ratios is not None else None,
-        train=_within(train_features),
+        train=distribution(within, SIMILARITY_EDGES) if within is not None else None,
+        train_gl=proportion(~above(within, rules.threshold)) if within is not None else None,
         neighbours=[
             Neighbour(int(index), int(place), float(value))
             for index, place, value in zip(indices, places, values, strict=True)
@@ -203,14 +206,14 @@ def _pixel_search(
     return torch.cat(ratios), torch.cat(copies)
 
 
-def _within(train_features: Tensor) -> Distribution | None:
+def _within(train_features: Tensor) -> Tensor | None:
     """Similarity of some training images to the nearest other one: what is usual within the set."""
     if len(train_features) < 2:
         return None
     chosen = torch.linspace(0, len(train_features) - 1, min(TRAIN_SUBSET, len(train_features))).round().long()
     found = nearest(train_features[chosen], train_features, k=2)
     own = found.index[:, 0] == chosen
-    return distribution(torch.where(own, found.similarity[:, 1], found.similarity[:, 0]), SIMILARITY_EDGES)
+    return torch.where(own, found.similarity[:, 1], found.similarity[:, 0])
 
 
 def _warnings(found: _Found, count: int, image_shape: Sequence[int], train: ImageDataset) -> list[str]:

@@ -123,7 +123,11 @@ def comparison_page(comparison: Comparison) -> ComparisonPage:
 def generalization_page(result: Generalization) -> GeneralizationPage:
     """Everything the page of ``result`` shows."""
     threshold = float(result.settings["threshold"])
-    scores = [("GL score", result.gl), ("Memorization", result.memorization)]
+    scores = [
+        ("GL score", result.gl),
+        ("GL of training images", result.train_gl),
+        ("Memorization", result.memorization),
+    ]
     dataset = " ".join(str(result.dataset[key]) for key in ("id", "split") if key in result.dataset)
     return GeneralizationPage(
         title=f"{result.model.label} against its training set",

@@ -46,6 +46,8 @@ def print_generalization(result: Generalization, console: Console) -> None:
     """Print the GL score and the memorization of ``result``, what they mean, and its warnings."""
     table = _table("", "score", "95 % interval")
     table.add_row(Text(result.score_names.get("gl", "GL score")), *_score(result.gl, "bold"))
+    if result.train_gl is not None:
+        table.add_row("gl of training images", *_score(result.train_gl))
     if result.memorization is not None:
         table.add_row("memorization, l2 ratio < 1/3", *_score(result.memorization, "bold"))
     console.print(table)
@@ -144,7 +146,7 @@ def _table(first: str, *columns: str) -> Table:
     return table
 
 
-def _score(score: Proportion, style: str) -> tuple[Text, str]:
+def _score(score: Proportion, style: str = "") -> tuple[Text, str]:
     return Text(f"{score.value:.3f}", style=style), f"{score.low:.3f} – {score.high:.3f}"
 
 

@@ -40,6 +40,8 @@ GENERALIZE_GLOSSARY = {
     "descriptor, has similarity at or below the threshold. 1: none is a copy; 0: all are.",
     "Memorization": "Share of images whose l2 distance to the nearest training image is less than a third of the "
     "distance to the second nearest (arXiv:2310.02664).",
+    "GL of training images": "The GL score of training images, each against the others: what images of the same kind "
+    "score though nothing copied them. Near-duplicates within the set lower it too.",
     "Training images among themselves": "The similarity of training images to the nearest other training image: what "
     "is usual within the set, where near-duplicates exist without any model.",
     "95 % interval": GLOSSARY["95 % interval"],
@@ -121,10 +123,12 @@ def gl_verdict(result: Generalization) -> str:
         f"{percent(result.gl.value)} of {result.gl.count:,} images by {result.model.label} are new (95 % interval "
         f"{_interval(result.gl)}): {what} of one of {result.train_count:,} training images."
     )
+    if result.train_gl is not None and copies:
+        text += f" Of training images, {percent(1 - result.train_gl.value)} have a near-copy among the others."
     if result.train is not None and copies:
         text += (
-            f" Training images reach a similarity of {result.train.quantiles['0.5']:.2f} among themselves (median); "
-            f"the generated ones, {result.similarity.quantiles['0.5']:.2f}."
+            f" The median similarity with the nearest is {result.train.quantiles['0.5']:.2f} for training images, "
+            f"{result.similarity.quantiles['0.5']:.2f} for generated ones."
         )
     if result.memorization is not None:
         text += f" By pixel distance, {percent(result.memorization.value)} count as memorized."

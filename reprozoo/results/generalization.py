@@ -41,6 +41,8 @@ class Generalization:
         distance_ratio: per image, nearest over second nearest l2 distance, in [0, 1].
         train: the same similarity from training images to the nearest other training image, on a subset: what is usual
             within the set. None where the set is too small.
+        train_gl: GL score of those training images, each against the others: what images of the same kind score though
+            nothing copied them.
         train_count: training images searched.
         neighbours: one per image, in the order of the noises.
         dataset: "id", "name", "split", "count" and "images_sha256".
@@ -65,6 +67,7 @@ class Generalization:
     warnings: list[str]
     created: str
     elapsed_s: float
+    train_gl: Proportion | None = None
     schema_version: int = SCHEMA_VERSION
     image_loader: ImageLoader | None = field(default=None, compare=False, repr=False)
 

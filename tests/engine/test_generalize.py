@@ -50,11 +50,21 @@ def test_a_generator_of_new_images_has_gl_1(store: Store, tmp_path: Path, log: P
     assert result.memorization.value == 0.0
     assert result.train is not None
     assert result.train.quantiles["1"] < 0.5
+    assert result.train_gl is not None
+    assert (result.train_gl.value, result.train_gl.count) == (1.0, 50)
     made = logged(log)
     events: list[ProgressEvent] = []
     generalize("a", tmp_path / "train.npz", **options, progress=events.append)
     assert logged(log) == made
     assert {event.stage for event in events} == {"scoring"}  # the training features are kept too
+
+
+def test_training_images_that_are_alike_have_a_gl_of_their_own(store: Store, tmp_path: Path) -> None:
+    """What a score of the model is to be read against: here each of 10 of 50 images is there twice."""
+    train = data_set(tmp_path, np.concatenate([some_images(40), some_images(10)]))
+    result = generalize("a", train, zoo=two(), store=store, num_samples=8, descriptor="pixels", device="cpu")
+    assert result.train_gl is not None
+    assert result.train_gl.value == 0.6
 
 
 def test_images_of_another_size_than_the_data_have_no_pixel_distance(store: Store, tmp_path: Path) -> None:

@@ -121,6 +121,7 @@ def generalization(images: Pixels, train: Pixels, **changes: Any) -> Generalizat
         "similarity": distribution(best),
         "distance_ratio": distribution(np.linspace(0.2, 1, len(images))),
         "train": distribution(among.max(1)),
+        "train_gl": proportion(among.max(1) <= THRESHOLD),
         "train_count": len(train),
         "neighbours": [Neighbour(i, int(t), float(s)) for i, (t, s) in enumerate(zip(nearest, best, strict=True))],
         "dataset": {"id": "cifar10", "split": "train", "count": len(train), "sha256": "cd" * 32},

@@ -125,7 +125,14 @@ def test_the_same_result_gives_the_same_page() -> None:
 def test_page_of_a_generalization() -> None:
     train = made.pictures(30, size=8)
     page = outline(generalization_html(made.generalization(train[:10], train)))
-    for text in ("tiny-edm against its training set", "GL score", "Memorization", "nearest training image", "cifar10"):
+    for text in (
+        "tiny-edm against its training set",
+        "GL score",
+        "GL of training images",
+        "Memorization",
+        "nearest training image",
+        "cifar10",
+    ):
         assert text in page.text
     assert "reprozoo generalize tiny-edm --data cifar10 -n 10 --seed 0 --threshold 0.6" in page.text
 

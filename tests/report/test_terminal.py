@@ -72,4 +72,5 @@ def test_generalization() -> None:
     train = made.pictures(20, size=8)
     terminal.print_generalization(made.generalization(train[:5], train), Console(file=buffer, width=100))
     assert "gl[pixels, >0.6]" in buffer.getvalue()
+    assert "gl of training images" in buffer.getvalue()
     assert "0.000" in buffer.getvalue()

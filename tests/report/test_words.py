@@ -117,6 +117,9 @@ def test_copies_of_the_training_set() -> None:
     unrelated = made.generalization(made.pictures(10, seed=9), train)
     assert unrelated.gl.value > 0.5
     assert f"{words.percent(unrelated.gl.value)} of 10 images" in words.gl_verdict(unrelated)
+    twins = made.generalization(train[:10], np.concatenate([train, train[:10]]))
+    assert "Of training images, 40.0 % have a near-copy among the others." in words.gl_verdict(twins)
+    assert "near-copy among the others" not in words.gl_verdict(replace(twins, train_gl=None))  # of an older file
     new = replace(unrelated, gl=made.proportion(np.ones(10, bool)))
     assert "): none is a near-copy of one of 40 training images." in words.gl_verdict(new)
 
