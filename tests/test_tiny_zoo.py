@@ -33,7 +33,7 @@ def shipped(training_images: int, *, of_vectors: bool = False) -> list[str]:
 DIFFUSION, MEMORIZING = shipped(50_000), shipped(64)
 GANS_AND_VAES = shipped(50_000, of_vectors=True)
 BETWEEN = shipped(512)
-REGAINED = shipped(4_096)
+REGAINED = {count: shipped(count) for count in (4_096, 32_768)}
 HALVES = shipped(25_000)
 
 
@@ -122,17 +122,17 @@ def test_two_models_of_64_images_copy_the_same_one_because_they_share_the_noise(
     assert shuffled(pair) < 0.1
 
 
-@pytest.mark.parametrize("model", REGAINED)
-def test_a_model_of_4096_images_agrees_again_with_the_one_that_made_them(model: str, store: Store) -> None:
-    of_512 = model.replace("4096", "512")
-    assert of_512 in BETWEEN
-    pair = compared([model, "tiny-edm"], store).pair(model, "tiny-edm")
-    assert pair.rp.low > compared([of_512, "tiny-edm"], store).pair(of_512, "tiny-edm").rp.high
-    assert shuffled(pair) < 0.05
-
-
-@pytest.mark.parametrize(("one", "other"), list(combinations(REGAINED, 2)))
-def test_two_models_of_4096_images_agree_again(one: str, other: str, store: Store) -> None:
-    pair = compared([one, other], store).pair(one, other)
-    assert pair.rp.low > 0.5
-    assert shuffled(pair) < 0.05
+@pytest.mark.parametrize("count", REGAINED)
+def test_models_of_many_images_agree_again_with_each_other_and_with_the_one_that_made_them(
+    count: int, store: Store
+) -> None:
+    assert len(REGAINED[count]) == 2
+    trained = compared([*REGAINED[count], "tiny-edm"], store)
+    for pair in trained.pairs:
+        assert pair.rp.low > 0.8
+        assert shuffled(pair) < 0.05
+    for model in REGAINED[count]:
+        of_512 = model.replace(f"n{count}", "n512")
+        assert of_512 in BETWEEN
+        lost = compared([of_512, "tiny-edm"], store).pair(of_512, "tiny-edm")
+        assert trained.pair(model, "tiny-edm").rp.low > lost.rp.high
