@@ -26,7 +26,8 @@ from reprozoo.plugins import installed_registry
 from tests.families import load_family
 from tests.plugins.lab.runs import UNET, randomised, recipe
 
-SHIPPED = {path.stem: path for path in sorted((Path(__file__).parents[3] / "registry" / "recipes").glob("*.toml"))}
+ROOT = Path(__file__).parents[3]
+SHIPPED = {path.stem: path for path in sorted((ROOT / "registry" / "recipes").glob("*.toml"))}
 # The members of the tiny zoo; tiny-edm is also tiny-edm-vp. tiny-progressive-teacher is what the students come from.
 MEMBERS = """
 tiny-ddpm tiny-ddpmpp-subvp tiny-edm tiny-edm-ve tiny-multistage tiny-uvit tiny-dit tiny-cd tiny-ct
@@ -37,6 +38,7 @@ tiny-edm-half-a tiny-edm-half-b tiny-parent tiny-child-same tiny-child-other tin
 """
 LARGEST = 2_500_000  # parameters
 LARGEST_BYTES = 5_000_000
+LARGEST_TOGETHER = 80_000_000
 SIGMAS = (0.05, 0.8, 6.0, 60.0)
 
 
@@ -48,6 +50,15 @@ def test_every_member_has_a_recipe_and_a_card() -> None:
     tiny = {card.id for card in installed_registry().models.values() if card.id.startswith("tiny-")}
     assert set(MEMBERS.split()) == set(SHIPPED) == tiny
     assert installed_registry().model("tiny-edm-vp").id == "tiny-edm"
+
+
+def test_trained_members_are_small_together_and_their_samples_are_in_the_docs() -> None:
+    trained = [path for path in sorted((ROOT / "registry" / "weights").glob("*.safetensors")) if path.stem in SHIPPED]
+    assert 0 < sum(path.stat().st_size for path in trained) <= LARGEST_TOGETHER
+    page = (ROOT / "docs" / "tiny-zoo.md").read_text()
+    for path in trained:
+        assert f"](sheets/{path.stem}.png)" in page
+        assert (ROOT / "docs" / "sheets" / f"{path.stem}.png").exists()
 
 
 @pytest.mark.parametrize("name", SHIPPED)
