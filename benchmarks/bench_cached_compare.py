@@ -22,8 +22,8 @@ from typing import Any
 import torch
 
 from reprozoo.engine import ProgressEvent, compare
-from reprozoo.results import Comparison
-from reprozoo.store import Store
+from reprozoo.engine.results import Comparison
+from reprozoo.engine.store import Store
 
 LIMIT_S_FOR_1000 = 1.0
 REPEATS = 5

@@ -26,16 +26,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reprozoo.cards import ModelCard
-from reprozoo.denoisers import EDMDenoiserMap
+from reprozoo.diffusion.denoisers import EDMDenoiserMap
+from reprozoo.diffusion.kernels import kernel_from_config
+from reprozoo.diffusion.networks.song_unet import SongUNet
+from reprozoo.diffusion.samplers import make_sampler
 from reprozoo.engine.sampling import sample_models
 from reprozoo.engine.setup import Setup
-from reprozoo.kernels import kernel_from_config
-from reprozoo.networks.song_unet import SongUNet
-from reprozoo.noise import NoiseBank
-from reprozoo.samplers import make_sampler
-from reprozoo.store import Store
-from reprozoo.zoo import default_zoo
+from reprozoo.engine.store import Store
+from reprozoo.maps.noise.bank import NoiseBank
+from reprozoo.zoo.cards import ModelCard
+from reprozoo.zoo.resolving import default_zoo
 
 LIMIT = 1.05
 REPEATS = 8

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reprozoo.metrics import nearest
+from reprozoo.measures import nearest
 
 REQUIRED_RATIO = 40
 LIMIT_BYTES = 10**9

@@ -22,10 +22,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reprozoo.descriptors import Descriptor
 from reprozoo.engine import compare
-from reprozoo.maps import Condition, NoiseToImageMap
-from reprozoo.store import Store
+from reprozoo.engine.store import Store
+from reprozoo.maps.condition import Condition
+from reprozoo.maps.contract import NoiseToImageMap
+from reprozoo.measures.descriptors import Descriptor
 
 LIMIT = 1.10
 SHAPE = (3, 32, 32)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import torch
 
-from reprozoo.noise import NoiseBank
+from reprozoo.maps.noise.bank import NoiseBank
 
 SHAPE = (3, 32, 32)
 REQUIRED_S = 3.0

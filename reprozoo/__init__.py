@@ -19,32 +19,32 @@ __version__ = "0.1.0"
 hookimpl = pluggy.HookimplMarker("reprozoo")
 
 _LAZY = {
-    "Comparison": "results",
-    "Condition": "maps",
-    "ContractError": "errors",
-    "Denoiser": "maps",
-    "DenoiserMap": "maps",
-    "EpsDenoiserMap": "denoisers",
-    "Family": "plugins",
-    "IntegrityError": "errors",
-    "LoadContext": "plugins",
-    "ModelCard": "cards",
-    "NetworkDenoiserMap": "denoisers",
-    "NoiseBank": "noise",
-    "NoiseFile": "noise",
-    "NoiseToImageMap": "maps",
-    "Option": "plugins",
-    "PartialError": "errors",
-    "PluginError": "errors",
-    "RandomClasses": "conditions",
-    "ReprozooError": "errors",
-    "UnavailableError": "errors",
-    "UsageError": "errors",
+    "Comparison": "engine.results",
+    "Condition": "maps.condition",
+    "ContractError": "base.errors",
+    "Denoiser": "maps.contract",
+    "DenoiserMap": "diffusion.denoisers",
+    "EpsDenoiserMap": "diffusion.denoisers",
+    "Family": "zoo.plugins",
+    "IntegrityError": "base.errors",
+    "LoadContext": "zoo.plugins",
+    "ModelCard": "zoo.cards",
+    "NetworkDenoiserMap": "diffusion.denoisers",
+    "NoiseBank": "maps.noise.bank",
+    "NoiseFile": "maps.noise.files",
+    "NoiseToImageMap": "maps.contract",
+    "Option": "zoo.plugins",
+    "PartialError": "base.errors",
+    "PluginError": "base.errors",
+    "RandomClasses": "maps.conditions",
+    "ReprozooError": "base.errors",
+    "UnavailableError": "base.errors",
+    "UsageError": "base.errors",
     "compare": "engine",
     "generalize": "engine",
-    "load": "zoo",
-    "load_weights": "denoisers",
-    "resolve": "zoo",
+    "load": "zoo.resolving",
+    "load_weights": "diffusion.denoisers",
+    "resolve": "zoo.resolving",
 }
 
 __all__ = ["__version__", "hookimpl", *_LAZY]
@@ -61,11 +61,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from reprozoo.cards import ModelCard
-    from reprozoo.conditions import RandomClasses
-    from reprozoo.denoisers import EpsDenoiserMap, NetworkDenoiserMap, load_weights
-    from reprozoo.engine import compare, generalize
-    from reprozoo.errors import (
+    from reprozoo.base.errors import (
         ContractError,
         IntegrityError,
         PartialError,
@@ -74,8 +70,14 @@ if TYPE_CHECKING:
         UnavailableError,
         UsageError,
     )
-    from reprozoo.maps import Condition, Denoiser, DenoiserMap, NoiseToImageMap
-    from reprozoo.noise import NoiseBank, NoiseFile
-    from reprozoo.plugins import Family, LoadContext, Option
-    from reprozoo.results import Comparison
-    from reprozoo.zoo import load, resolve
+    from reprozoo.diffusion.denoisers import DenoiserMap, EpsDenoiserMap, NetworkDenoiserMap, load_weights
+    from reprozoo.engine import compare, generalize
+    from reprozoo.engine.results import Comparison
+    from reprozoo.maps.condition import Condition
+    from reprozoo.maps.conditions import RandomClasses
+    from reprozoo.maps.contract import Denoiser, NoiseToImageMap
+    from reprozoo.maps.noise.bank import NoiseBank
+    from reprozoo.maps.noise.files import NoiseFile
+    from reprozoo.zoo.cards import ModelCard
+    from reprozoo.zoo.plugins import Family, LoadContext, Option
+    from reprozoo.zoo.resolving import load, resolve

@@ -78,7 +78,7 @@ class CheckItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The sentence of a check or of reprozoo; a traceback of what else a map raised."""
-        from reprozoo.errors import ReprozooError
+        from reprozoo.base.errors import ReprozooError
         from reprozoo.testing import CheckFailed
 
         if isinstance(excinfo.value, CheckFailed | ReprozooError):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from reprozoo.plugins import REGISTRY_VARIABLE, installed_registry
-from reprozoo.zoo import default_zoo
+from reprozoo.zoo.plugins import REGISTRY_VARIABLE, installed_registry
+from reprozoo.zoo.resolving import default_zoo
 
 
 @pytest.fixture(scope="session")

@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reprozoo.base.errors import UsageError
 from reprozoo.engine import compare
-from reprozoo.errors import UsageError
-from reprozoo.maps import Condition, NoiseToImageMap
-from reprozoo.results import Comparison
-from reprozoo.store import Store
+from reprozoo.engine.results import Comparison
+from reprozoo.engine.store import Store
+from reprozoo.maps.condition import Condition
+from reprozoo.maps.contract import NoiseToImageMap
 
 SHAPE = (3, 8, 8)
 SLOW_SAMPLES = 960

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from reprozoo import Condition, DenoiserMap, LoadContext, ModelCard, NoiseBank
-from reprozoo.cards.sources import BundledSource
-from reprozoo.kernels import at, kernel_from_config
-from reprozoo.plugins import import_object, installed_plugins
-from reprozoo.samplers import make_sampler
+from reprozoo.diffusion.kernels import at, kernel_from_config
+from reprozoo.diffusion.samplers import make_sampler
+from reprozoo.zoo.cards.sources import BundledSource
+from reprozoo.zoo.plugins import import_object, installed_plugins
 from tests.seeded import Golden
 
 INPUT_SEED = 21  # of the two noises that golden outputs were computed from

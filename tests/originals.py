@@ -109,7 +109,7 @@ def original_weights(golden: Golden) -> dict[str, Tensor]:
         return weights
     from reprozoo_plugins.edm.adapter import NETWORKS
 
-    from reprozoo.networks.multistage_unet import MultistageUNet
+    from reprozoo.diffusion.networks.multistage_unet import MultistageUNet
 
     config = dict(golden.facts["card"]["network"])
     kind = config.pop("architecture", "song-unet")

@@ -16,7 +16,7 @@ from typing import Any
 from safetensors import safe_open
 from torch import Tensor
 
-from reprozoo.noise import NoiseBank
+from reprozoo.maps.noise.bank import NoiseBank
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from reprozoo.cards import BundledSource, HubSource, ModelCard, Registry, UrlSource, canonical_digest, read_card
-from reprozoo.errors import UsageError
+from reprozoo.base.errors import UsageError
+from reprozoo.zoo.cards import BundledSource, HubSource, ModelCard, Registry, UrlSource, canonical_digest, read_card
 
 REGISTRY = Path(__file__).parents[1] / "registry"
 SHA = "0" * 64
@@ -317,8 +317,8 @@ def test_every_system_of_the_paper_has_a_card():
 
 @pytest.mark.parametrize("card", SHIPPED.models.values(), ids=lambda card: card.id)
 def test_the_kernel_and_the_sampler_of_a_card_exist(card):
-    from reprozoo.kernels import kernel_from_config
-    from reprozoo.samplers import make_sampler
+    from reprozoo.diffusion.kernels import kernel_from_config
+    from reprozoo.diffusion.samplers import make_sampler
 
     if card.sampler:
         options = dict(card.sampler)
@@ -330,7 +330,7 @@ def test_the_kernel_and_the_sampler_of_a_card_exist(card):
 
 @pytest.mark.parametrize("card", SHIPPED.models.values(), ids=lambda card: card.id)
 def test_the_weights_of_a_card_can_be_read(card):
-    from reprozoo.weights.formats import READERS
+    from reprozoo.zoo.weights.formats import READERS
 
     formula = card.family.startswith("theory")
     assert bool(card.weights) != formula or card.id == "theory-gaussian"
@@ -345,8 +345,8 @@ def test_the_weights_of_a_card_can_be_read(card):
 
 def test_a_model_whose_family_is_not_installed_is_listed():
     from reprozoo.cli.models import status_of
-    from reprozoo.plugins import Plugins
-    from reprozoo.zoo import Zoo
+    from reprozoo.zoo.plugins import Plugins
+    from reprozoo.zoo.resolving import Zoo
 
     zoo = Zoo(Plugins([]), SHIPPED)
     assert {status_of(zoo, card) for card in zoo.registry.models.values()} == {"no-plugin"}
@@ -355,7 +355,7 @@ def test_a_model_whose_family_is_not_installed_is_listed():
 def test_the_statistics_of_cifar10_are_whole_and_small():
     from safetensors.numpy import load_file
 
-    from reprozoo.weights import fetch
+    from reprozoo.zoo.weights import fetch
 
     card = SHIPPED.model("theory-gaussian")
     path = fetch(card.source("statistics"), card_dir=card.home, offline=True).path
@@ -378,10 +378,11 @@ def test_the_statistics_of_cifar10_are_whole_and_small():
 
 def test_cards_are_read_without_torch():
     code = (
-        "import sys; from pathlib import Path; from reprozoo.cards import Registry;"
-        "from reprozoo.weights import status;"
+        "import sys; from pathlib import Path; from reprozoo.zoo.cards import Registry;"
+        "from reprozoo.zoo.weights import status;"
         f"r = Registry([Path({str(REGISTRY)!r})]); [status(s) for m in r.models.values() for s in m.weights];"
-        "slow = ('torch', 'numpy', 'safetensors', 'http.client', 'reprozoo.weights.formats', 'reprozoo.weights.inert');"
+        "slow = ('torch', 'numpy', 'safetensors', 'http.client');"
+        "slow += ('reprozoo.zoo.weights.formats', 'reprozoo.zoo.weights.inert');"
         "print([m for m in slow if m in sys.modules])"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reprozoo.conditions import Conditions, InTurn, RandomClasses, as_conditions
-from reprozoo.errors import UsageError
-from reprozoo.maps import Condition
-from reprozoo.noise import NoiseBank, NoiseFile, export_noise, random_class
+from reprozoo.base.errors import UsageError
+from reprozoo.maps.condition import Condition
+from reprozoo.maps.conditions import Conditions, InTurn, RandomClasses, as_conditions
+from reprozoo.maps.noise.bank import NoiseBank
+from reprozoo.maps.noise.classes import random_class
+from reprozoo.maps.noise.files import NoiseFile, export_noise
 
 LABELS = tuple(Condition(class_label=label) for label in (3, 1, 4))
 

@@ -17,10 +17,10 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
-from reprozoo.cards import Registry
-from reprozoo.datasets import ImageDataset, cifar, dataset_digest, files, load_dataset, pull_dataset, read_images
-from reprozoo.errors import IntegrityError, UnavailableError, UsageError
-from reprozoo.weights import clients
+from reprozoo.base.errors import IntegrityError, UnavailableError, UsageError
+from reprozoo.zoo.cards import Registry
+from reprozoo.zoo.datasets import ImageDataset, cifar, dataset_digest, files, load_dataset, pull_dataset, read_images
+from reprozoo.zoo.weights import clients
 
 REGISTRY = Path(__file__).parents[1] / "registry"
 RNG = np.random.default_rng(0)

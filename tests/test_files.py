@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from reprozoo.errors import PartialError, UsageError
-from reprozoo.files import check_folder, prepare_folder, whole_file, write_whole
+from reprozoo.base.errors import PartialError, UsageError
+from reprozoo.base.files import check_folder, prepare_folder, whole_file, write_whole
 
 
 def torn(path: Path, error: BaseException) -> None:

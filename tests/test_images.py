@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from reprozoo.errors import ContractError, UsageError
-from reprozoo.images import from_uint8, grid, png_bytes, read_image, save_png, to_uint8
+from reprozoo.base.errors import ContractError, UsageError
+from reprozoo.maps.images import from_uint8, grid, png_bytes, read_image, save_png, to_uint8
 
 ALL_PIXELS = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from reprozoo.errors import UsageError
-from reprozoo.kernels import (
+from reprozoo.base.errors import UsageError
+from reprozoo.diffusion.kernels import (
     EDM,
     KERNELS,
     VE,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from reprozoo.errors import ContractError, IntegrityError, UsageError
-from reprozoo.maps import Condition
-from reprozoo.noise import NoiseBank
+from reprozoo.base.errors import ContractError, IntegrityError, UsageError
+from reprozoo.maps.condition import Condition
+from reprozoo.maps.noise.bank import NoiseBank
 from tests import toys
 
 NOISE = NoiseBank(0).noise(range(3), toys.SHAPE)

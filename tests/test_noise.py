@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from reprozoo.errors import UsageError
-from reprozoo.noise import NoiseBank
-from reprozoo.noise.normals import _box_muller, standard_normals
+from reprozoo.base.errors import UsageError
+from reprozoo.maps.noise.bank import NoiseBank
+from reprozoo.maps.noise.normals import _box_muller, standard_normals
 
 MASK = 2**64 - 1
 PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459")
@@ -92,7 +92,7 @@ def test_golden_digest():
 def test_vector_instructions_do_not_show():
     umath = pytest.importorskip("numpy._core._multiarray_umath")
     used = [feature for feature in umath.__cpu_dispatch__ if umath.__cpu_features__[feature]]
-    program = "from reprozoo.noise import NoiseBank; print(NoiseBank(0).digest(range(64), (3, 32, 32)))"
+    program = "from reprozoo.maps.noise.bank import NoiseBank; print(NoiseBank(0).digest(range(64), (3, 32, 32)))"
     plain = subprocess.run(
         [sys.executable, "-c", program],
         env={**os.environ, "NPY_DISABLE_CPU_FEATURES": " ".join(used)},
@@ -156,8 +156,8 @@ def test_blocks_do_not_show(monkeypatch):
     bank = NoiseBank(3)
     whole = bank.noise(range(10), (7, 9))
     digest = bank.digest(range(10), (7, 9))
-    monkeypatch.setattr("reprozoo.noise.bank.BLOCK_VALUES", 130)
-    monkeypatch.setattr("reprozoo.noise.normals.BLOCK", 5)
+    monkeypatch.setattr("reprozoo.maps.noise.bank.BLOCK_VALUES", 130)
+    monkeypatch.setattr("reprozoo.maps.noise.normals.BLOCK", 5)
     assert torch.equal(bank.noise(range(10), (7, 9)), whole)
     assert bank.digest(range(10), (7, 9)) == digest
 

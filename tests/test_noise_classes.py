@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from reprozoo.errors import UsageError
-from reprozoo.noise import NoiseBank, random_class
+from reprozoo.base.errors import UsageError
+from reprozoo.maps.noise.bank import NoiseBank
+from reprozoo.maps.noise.classes import random_class
 from tests.test_noise import philox
 
 MASK = 2**64 - 1

@@ -13,8 +13,9 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 import reprozoo
-from reprozoo.errors import IntegrityError, PartialError, UsageError
-from reprozoo.noise import NoiseBank, NoiseFile, export_noise
+from reprozoo.base.errors import IntegrityError, PartialError, UsageError
+from reprozoo.maps.noise.bank import NoiseBank
+from reprozoo.maps.noise.files import NoiseFile, export_noise
 
 SHAPE = (3, 4, 5)
 BANK = NoiseBank(9)

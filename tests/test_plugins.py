@@ -12,9 +12,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from reprozoo import paths
-from reprozoo.errors import PluginError, UsageError
-from reprozoo.plugins import (
+from reprozoo.base import paths
+from reprozoo.base.errors import PluginError, UsageError
+from reprozoo.zoo.plugins import (
     API_VERSION,
     DISABLE_VARIABLE,
     Option,
@@ -27,7 +27,7 @@ from reprozoo.plugins import (
     switch,
     switched_off,
 )
-from reprozoo.plugins.specs import Hooks, hookspec
+from reprozoo.zoo.plugins.specs import Hooks, hookspec
 
 GOOD = """
     from reprozoo import Family, hookimpl
@@ -162,7 +162,7 @@ def test_the_environment_disables_plugins_by_name(folder: Path, monkeypatch: pyt
 
 def test_bundled_plugins_work_and_import_no_framework() -> None:
     code = (
-        "import sys, reprozoo.plugins as p; r = p.Plugins(disabled=()).records; "
+        "import sys, reprozoo.zoo.plugins as p; r = p.Plugins(disabled=()).records; "
         "print([x for x in r if x.status != 'ok' and x.distribution == 'reprozoo'], "
         "[m for m in ('torch', 'numpy', 'diffusers') if m in sys.modules])"
     )
@@ -364,7 +364,7 @@ def test_import_object_says_what_failed() -> None:
     with pytest.raises(PluginError, match=r"cannot load reprozoo\.nowhere:thing: ModuleNotFoundError"):
         import_object("reprozoo.nowhere:thing")
     with pytest.raises(PluginError, match="AttributeError"):
-        import_object("reprozoo.errors:Nothing")
+        import_object("reprozoo.base.errors:Nothing")
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from reprozoo.errors import UsageError
-from reprozoo.prompts import read_prompts
+from reprozoo.base.errors import UsageError
+from reprozoo.maps.prompts import read_prompts
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reprozoo import files
-from reprozoo.errors import IntegrityError, PartialError, UsageError
-from reprozoo.store import SHARD_ROWS, Entry, Store, runs_of
-from reprozoo.store.lease import STALE_AFTER_S, Lease
+from reprozoo.base import files
+from reprozoo.base.errors import IntegrityError, PartialError, UsageError
+from reprozoo.engine.store import SHARD_ROWS, Entry, Store, runs_of
+from reprozoo.engine.store.lease import STALE_AFTER_S, Lease
 
 
 def rows(start: int, stop: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -281,9 +281,8 @@ def test_waiting_for_a_lease_takes_it_when_it_is_free(entry: Entry) -> None:
 
 def test_the_lease_of_a_dead_process_is_taken_over(tmp_path: Path) -> None:
     path = tmp_path / "x.lease"
-    holder = (
-        "from pathlib import Path; from reprozoo.store.lease import Lease; import os; Lease.take(Path(os.sys.argv[1]))"
-    )
+    holder = "import os, pathlib; from reprozoo.engine.store.lease import Lease; "
+    holder += "Lease.take(pathlib.Path(os.sys.argv[1]))"
     subprocess.run([sys.executable, "-c", holder, str(path)], check=True)
     assert path.exists()
     assert Lease.take(path) is not None

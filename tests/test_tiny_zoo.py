@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import reprozoo
-from reprozoo.cards import BundledSource, Registry
-from reprozoo.results import Comparison, PairScores
-from reprozoo.store import Store
+from reprozoo.engine.results import Comparison, PairScores
+from reprozoo.engine.store import Store
+from reprozoo.zoo.cards import BundledSource, Registry
 
 pytestmark = [pytest.mark.slow, pytest.mark.network]
 SETTINGS: dict[str, Any] = {"num_samples": 48, "device": "cpu", "threads": 1}

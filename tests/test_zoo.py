@@ -12,13 +12,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from reprozoo.cards import WeightsSource
-from reprozoo.errors import ContractError, IntegrityError, PluginError, UnavailableError, UsageError
+from reprozoo.base.errors import ContractError, IntegrityError, PluginError, UnavailableError, UsageError
 from reprozoo.inverse import SolvingZoo
-from reprozoo.maprecipes import MapRecipe
-from reprozoo.mapspecs import MapSpec
-from reprozoo.noise import NoiseBank
-from reprozoo.zoo import default_zoo, resolve
+from reprozoo.maps.noise.bank import NoiseBank
+from reprozoo.zoo.cards import WeightsSource
+from reprozoo.zoo.recipes import MapRecipe
+from reprozoo.zoo.resolving import default_zoo, resolve
+from reprozoo.zoo.specs import MapSpec
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_what_cannot_change_an_image_does_not() -> None:
 
 
 def test_class_labels_are_checked_before_anything_is_loaded() -> None:
-    from reprozoo.maps import Condition
+    from reprozoo.maps.condition import Condition
 
     plain = resolve("theory-gaussian")
     plain.check_conditions([])
@@ -255,7 +255,7 @@ def _with_noise_shape_of_loader(recipe: MapRecipe) -> MapRecipe:
 
 @pytest.fixture(autouse=True)
 def fixed_shape_family(monkeypatch: pytest.MonkeyPatch) -> None:
-    from reprozoo.plugins import Family, PluginRecord, Registered, installed_plugins
+    from reprozoo.zoo.plugins import Family, PluginRecord, Registered, installed_plugins
 
     record = PluginRecord("tests", "tests", "tests", "0")
     families = {

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from reprozoo.kernels import EDM
-from reprozoo.maps import Condition, DenoiserMap, NoiseToImageMap
-from reprozoo.samplers import make_sampler
+from reprozoo.diffusion.denoisers import DenoiserMap
+from reprozoo.diffusion.kernels import EDM
+from reprozoo.diffusion.samplers import make_sampler
+from reprozoo.maps.condition import Condition
+from reprozoo.maps.contract import NoiseToImageMap
 
 SHAPE = (3, 4, 4)
 

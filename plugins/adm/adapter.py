@@ -6,10 +6,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from reprozoo import LoadContext, UsageError
-from reprozoo.denoisers import EpsDenoiserMap, load_weights
-from reprozoo.kernels import DiscreteVP
-from reprozoo.networks.adm_names import from_guided_diffusion
-from reprozoo.networks.adm_unet import ADMUNet
+from reprozoo.diffusion.denoisers import EpsDenoiserMap, load_weights
+from reprozoo.diffusion.kernels import DiscreteVP
+from reprozoo.diffusion.networks.adm_names import from_guided_diffusion
+from reprozoo.diffusion.networks.adm_unet import ADMUNet
 
 
 class ADMMap(EpsDenoiserMap):

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from reprozoo import Condition, LoadContext, NoiseToImageMap
-from reprozoo.denoisers import load_weights
-from reprozoo.kernels import consistency_preconditioning, per_sample
-from reprozoo.networks.adm_names import from_guided_diffusion
-from reprozoo.networks.adm_unet import ADMUNet
-from reprozoo.networks.song_names import from_flax
-from reprozoo.networks.song_unet import SongUNet
+from reprozoo.diffusion.denoisers import load_weights
+from reprozoo.diffusion.kernels import consistency_preconditioning, per_sample
+from reprozoo.diffusion.networks.adm_names import from_guided_diffusion
+from reprozoo.diffusion.networks.adm_unet import ADMUNet
+from reprozoo.diffusion.networks.song_names import from_flax
+from reprozoo.diffusion.networks.song_unet import SongUNet
 
 OPENAI_TIME_SCALE = 1000.0  # openai/consistency_models@e32b69ee ``cm/karras_diffusion.py denoise``
 

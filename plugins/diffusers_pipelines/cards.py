@@ -17,9 +17,9 @@ from reprozoo_plugins.diffusers_pipelines.classes import PipelineClass, pipeline
 from reprozoo_plugins.diffusers_pipelines.schedulers import check_scheduler, own_scheduler
 
 from reprozoo import ModelCard, UsageError
-from reprozoo.cards import HubSource
-from reprozoo.errors import did_you_mean
-from reprozoo.weights import DiffusersFolder, fetch, read_folder, repository_files
+from reprozoo.base.errors import did_you_mean
+from reprozoo.zoo.cards import HubSource
+from reprozoo.zoo.weights import DiffusersFolder, fetch, read_folder, repository_files
 
 REPLACEABLE = ("unet", "transformer", "vae")
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from reprozoo import UsageError
-from reprozoo.errors import did_you_mean
+from reprozoo.base.errors import did_you_mean
 
 CLIP = ("CLIPTextModel",)
 PROJECTED_CLIP = ("CLIPTextModelWithProjection",)

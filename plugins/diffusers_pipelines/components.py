@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from reprozoo import IntegrityError, LoadContext, ReprozooError, UsageError, load_weights
-from reprozoo.weights import DiffusersFolder, read_folder, read_tensors
+from reprozoo.zoo.weights import DiffusersFolder, read_folder, read_tensors
 
 FLOATS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -136,7 +136,7 @@ def _empty_network(
 
 
 def _filled(network: nn.Module, tensors: Mapping[str, Tensor], what: str, dtype: torch.dtype) -> nn.Module:
-    from reprozoo.networks.autoencoder import with_current_names
+    from reprozoo.diffusion.networks.autoencoder import with_current_names
 
     load_weights(network, with_current_names(tensors), what, assign=True)
     for buffer in network.buffers():

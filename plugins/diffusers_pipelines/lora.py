@@ -17,7 +17,7 @@ from reprozoo_plugins.diffusers_pipelines.components import header_of, quiet_lib
 from torch import Tensor, nn
 
 from reprozoo import IntegrityError, LoadContext, UsageError
-from reprozoo.weights import read_tensors
+from reprozoo.zoo.weights import read_tensors
 
 NOTES = "lora_adapter_metadata"  # of peft, in the head of the file
 REFUSED = {

@@ -9,7 +9,7 @@ from pathlib import Path
 from reprozoo_plugins.diffusers_pipelines.classes import pipeline_class
 
 from reprozoo import IntegrityError, LoadContext, UsageError
-from reprozoo.weights import read_folder
+from reprozoo.zoo.weights import read_folder
 
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reprozoo import UsageError
-from reprozoo.errors import did_you_mean
+from reprozoo.base.errors import did_you_mean
 
 LARGEST_SHIFT = 1.15  # of dynamic shifting, where a configuration does not say
 

@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from reprozoo import LoadContext, UsageError
-from reprozoo.denoisers import EpsDenoiserMap, GuidedEpsDenoiserMap, load_weights
-from reprozoo.networks.dit import DiT
+from reprozoo.diffusion.denoisers import EpsDenoiserMap, GuidedEpsDenoiserMap, load_weights
+from reprozoo.diffusion.networks.dit import DiT
 
 PIXEL_TIME_SCALE = 999.0  # LucasYFL/Multistage_Diffusion@9b5df663 ``models/utils.py get_noise_fn``
 LATENT_LEVELS = 1000  # labels 0 to 999 at the kernel's times 1/1000 to 1
@@ -58,8 +58,8 @@ def original_parameters(network: DiT) -> list[str]:
 
 
 def _latents(context: LoadContext) -> LatentDiTMap:
-    from reprozoo.networks.autoencoder import LatentDecoder  # diffusers: not for the pixel network
-    from reprozoo.networks.dit_latent import LatentDiT, state_dict_from_original
+    from reprozoo.diffusion.networks.autoencoder import LatentDecoder  # diffusers: not for the pixel network
+    from reprozoo.diffusion.networks.dit_latent import LatentDiT, state_dict_from_original
 
     network = LatentDiT(**context.card.network)
     load_weights(network.transformer, state_dict_from_original(context.tensors()), context.card.id)

@@ -10,7 +10,7 @@ third party are involved.
 from collections.abc import Callable
 
 from reprozoo import hookimpl
-from reprozoo.plugins import Option, SolverSpec
+from reprozoo.zoo.plugins import Option, SolverSpec
 
 STEPS = Option(int, "network evaluations; of order 3, 100 are 33 steps and one of order 1", 100)
 ORDER = Option(int, "highest order of a DPM-Solver step (3)", None, (1, 2, 3))

@@ -13,9 +13,9 @@ from reprozoo_plugins.dps.updates import Step, ancestral_steps, dpm_solver_steps
 from torch import Tensor
 
 from reprozoo import Condition, DenoiserMap, NoiseToImageMap, UsageError
+from reprozoo.diffusion.kernels import at
+from reprozoo.diffusion.samplers import evaluate
 from reprozoo.inverse import ObservedBatch, observations_of
-from reprozoo.kernels import at
-from reprozoo.samplers import evaluate
 
 HIGHEST_ORDER = 3
 

@@ -11,10 +11,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from reprozoo import LoadContext
-from reprozoo.denoisers import EDMDenoiserMap, load_weights
-from reprozoo.networks.adm_names import from_guided_diffusion
-from reprozoo.networks.adm_unet import ADMUNet
-from reprozoo.networks.song_unet import SongUNet
+from reprozoo.diffusion.denoisers import EDMDenoiserMap, load_weights
+from reprozoo.diffusion.networks.adm_names import from_guided_diffusion
+from reprozoo.diffusion.networks.adm_unet import ADMUNet
+from reprozoo.diffusion.networks.song_unet import SongUNet
 
 NETWORKS: dict[str, type[nn.Module]] = {"song-unet": SongUNet, "adm-unet": ADMUNet, "guided-diffusion": ADMUNet}
 PRECONDITIONED = "model."  # NVIDIA's pickles hold the network inside its preconditioning

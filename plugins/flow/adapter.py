@@ -12,10 +12,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from reprozoo import Condition, LoadContext, NetworkDenoiserMap
-from reprozoo.denoisers import load_weights
-from reprozoo.kernels import per_sample, x0_from_flow
-from reprozoo.networks.dit import DiT
-from reprozoo.networks.song_unet import SongUNet
+from reprozoo.diffusion.denoisers import load_weights
+from reprozoo.diffusion.kernels import per_sample, x0_from_flow
+from reprozoo.diffusion.networks.dit import DiT
+from reprozoo.diffusion.networks.song_unet import SongUNet
 
 NETWORKS: dict[str, type[nn.Module]] = {"song-unet": SongUNet, "dit": DiT}
 TIME_SCALE = 999.0

@@ -7,8 +7,8 @@ the network's arguments.
 from __future__ import annotations
 
 from reprozoo import LoadContext
-from reprozoo.denoisers import VectorToImageMap, load_weights
-from reprozoo.networks.generators import GENERATORS
+from reprozoo.diffusion.denoisers import VectorToImageMap, load_weights
+from reprozoo.diffusion.networks.generators import GENERATORS
 
 
 def load(context: LoadContext) -> VectorToImageMap:

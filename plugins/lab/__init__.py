@@ -7,7 +7,7 @@ that it trains on.
 from collections.abc import Callable
 
 from reprozoo import hookimpl
-from reprozoo.plugins import DatasetSpec
+from reprozoo.zoo.plugins import DatasetSpec
 
 
 @hookimpl

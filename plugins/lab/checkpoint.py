@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from reprozoo.files import whole_file
+from reprozoo.base.files import whole_file
 
 RUNNING = (".running_mean", ".running_var")  # of batch norms: averaged with the weights, exported as float32
 REMEDY = "choose another folder with -o"

@@ -86,8 +86,8 @@ def _trainer(
     offline: bool,
     report: Callable[[str], None],
 ) -> Trainer:
-    from reprozoo.devices import resolve_device
-    from reprozoo.files import check_folder
+    from reprozoo.base.devices import resolve_device
+    from reprozoo.base.files import check_folder
 
     from .data import training_data
     from .others import other_models

@@ -17,12 +17,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reprozoo import IntegrityError, NoiseBank, UsageError, paths, resolve
-from reprozoo.cards import UNKNOWN, canonical_digest
-from reprozoo.datasets import ImageDataset, load_dataset
-from reprozoo.datasets.arrays import array_sha256
-from reprozoo.files import whole_file
-from reprozoo.images import ROUNDING, to_uint8
+from reprozoo import IntegrityError, NoiseBank, UsageError, resolve
+from reprozoo.base import paths
+from reprozoo.base.files import whole_file
+from reprozoo.maps.images import ROUNDING, to_uint8
+from reprozoo.zoo.cards import UNKNOWN, canonical_digest
+from reprozoo.zoo.datasets import ImageDataset, load_dataset
+from reprozoo.zoo.datasets.arrays import array_sha256
 
 from .recipe import DataSpec, Recipe, find_recipe
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from reprozoo import NoiseBank
-from reprozoo.maps import Denoiser
+from reprozoo.maps.contract import Denoiser
 
 from .data import batches
 

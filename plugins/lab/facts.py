@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from reprozoo import ReprozooError, UsageError, load
-from reprozoo.files import write_whole
-from reprozoo.images import from_uint8
-from reprozoo.plugins import installed_registry
+from reprozoo.base.files import write_whole
+from reprozoo.maps.images import from_uint8
+from reprozoo.zoo.plugins import installed_registry
 
 from .evaluation import SIGMAS, denoising_errors, frechet_distance, gaussian_denoiser, rounded, sampled
 from .objectives import DenoisingObjective

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from reprozoo import UsageError
-from reprozoo.errors import did_you_mean
-from reprozoo.plugins import import_object
+from reprozoo.base.errors import did_you_mean
+from reprozoo.zoo.plugins import import_object
 
 from .recipe import NetworkSpec
 
@@ -35,16 +35,16 @@ class Kind:
 
 
 NETWORKS = {
-    "song_unet": Kind("reprozoo.networks.song_unet:SongUNet", "label_dim"),
-    "multistage_unet": Kind("reprozoo.networks.multistage_unet:MultistageUNet", "label_dim"),
-    "ddpm_unet": Kind("reprozoo.networks.ddpm_unet:DDPMUNet"),
-    "progressive_unet": Kind("reprozoo.networks.progressive_unet:ProgressiveUNet"),
-    "uvit": Kind("reprozoo.networks.uvit:UViT", "num_classes", one_hot=False),
-    "dit": Kind("reprozoo.networks.dit:DiT"),
-    "conv_generator": Kind("reprozoo.networks.generators:ConvGenerator"),
-    "resnet_generator": Kind("reprozoo.networks.generators:ResNetGenerator"),
-    "gated_decoder": Kind("reprozoo.networks.decoders:GatedDecoder"),
-    "flow_decoder": Kind("reprozoo.networks.decoders:FlowDecoder"),
+    "song_unet": Kind("reprozoo.diffusion.networks.song_unet:SongUNet", "label_dim"),
+    "multistage_unet": Kind("reprozoo.diffusion.networks.multistage_unet:MultistageUNet", "label_dim"),
+    "ddpm_unet": Kind("reprozoo.diffusion.networks.ddpm_unet:DDPMUNet"),
+    "progressive_unet": Kind("reprozoo.diffusion.networks.progressive_unet:ProgressiveUNet"),
+    "uvit": Kind("reprozoo.diffusion.networks.uvit:UViT", "num_classes", one_hot=False),
+    "dit": Kind("reprozoo.diffusion.networks.dit:DiT"),
+    "conv_generator": Kind("reprozoo.diffusion.networks.generators:ConvGenerator"),
+    "resnet_generator": Kind("reprozoo.diffusion.networks.generators:ResNetGenerator"),
+    "gated_decoder": Kind("reprozoo.diffusion.networks.decoders:GatedDecoder"),
+    "flow_decoder": Kind("reprozoo.diffusion.networks.decoders:FlowDecoder"),
     "conv_critic": Kind("reprozoo_plugins.lab.critics:ConvCritic"),
     "conv_encoder": Kind("reprozoo_plugins.lab.critics:ConvEncoder"),
 }

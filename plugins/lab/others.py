@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from reprozoo import UsageError, resolve
-from reprozoo.maprecipes import MapRecipe
+from reprozoo.zoo.recipes import MapRecipe
 
 from .recipe import Recipe
 

@@ -14,8 +14,8 @@ from types import UnionType
 from typing import Any, Self, get_args, get_origin
 
 from reprozoo import UsageError
-from reprozoo.errors import did_you_mean
-from reprozoo.plugins import installed_plugins
+from reprozoo.base.errors import did_you_mean
+from reprozoo.zoo.plugins import installed_plugins
 
 MADE = "model:"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from reprozoo.files import write_whole
-from reprozoo.images import grid, save_png, to_uint8
+from reprozoo.base.files import write_whole
+from reprozoo.maps.images import grid, save_png, to_uint8
 
 LOSSES = "loss.csv"
 CURVE = "loss.svg"

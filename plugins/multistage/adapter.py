@@ -12,10 +12,10 @@ from collections.abc import Callable
 from typing import Any
 
 from reprozoo import LoadContext, UsageError
-from reprozoo.cards import UNKNOWN
-from reprozoo.denoisers import EDMDenoiserMap, EpsDenoiserMap, NetworkDenoiserMap, load_weights
-from reprozoo.networks.multistage_unet import MultistageUNet
-from reprozoo.networks.song_names import from_score_sde, score_sde_parameters
+from reprozoo.diffusion.denoisers import EDMDenoiserMap, EpsDenoiserMap, NetworkDenoiserMap, load_weights
+from reprozoo.diffusion.networks.multistage_unet import MultistageUNet
+from reprozoo.diffusion.networks.song_names import from_score_sde, score_sde_parameters
+from reprozoo.zoo.cards import UNKNOWN
 
 TIME_SCALE = 999.0
 STAGE_SCALE = 1000.0  # sic: the original compares 999 t with 1000 times the limits (models/ncsnpp_multistage.py)

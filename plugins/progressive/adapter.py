@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from reprozoo import Condition, LoadContext, NetworkDenoiserMap, UsageError
-from reprozoo.denoisers import load_weights
-from reprozoo.kernels import at, per_sample
-from reprozoo.networks.progressive_unet import ProgressiveUNet, state_dict_from_flax
+from reprozoo.diffusion.denoisers import load_weights
+from reprozoo.diffusion.kernels import at, per_sample
+from reprozoo.diffusion.networks.progressive_unet import ProgressiveUNet, state_dict_from_flax
 
 LARGEST_TIME = 1000.0
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from reprozoo import Condition, LoadContext, ModelCard, NoiseBank, NoiseFile, NoiseToImageMap, UsageError
-from reprozoo.datasets import ImageDataset, read_images
-from reprozoo.images import from_uint8
+from reprozoo.maps.images import from_uint8
+from reprozoo.zoo.datasets import ImageDataset, read_images
 
 ROWS_AT_ONCE = 256
 

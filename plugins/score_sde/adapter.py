@@ -10,11 +10,11 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from reprozoo import LoadContext
-from reprozoo.denoisers import EpsDenoiserMap, load_weights
-from reprozoo.kernels import DiscreteVP
-from reprozoo.networks.ddpm_unet import DDPMUNet
-from reprozoo.networks.song_names import from_score_sde, score_sde_parameters
-from reprozoo.networks.song_unet import SongUNet
+from reprozoo.diffusion.denoisers import EpsDenoiserMap, load_weights
+from reprozoo.diffusion.kernels import DiscreteVP
+from reprozoo.diffusion.networks.ddpm_unet import DDPMUNet
+from reprozoo.diffusion.networks.song_names import from_score_sde, score_sde_parameters
+from reprozoo.diffusion.networks.song_unet import SongUNet
 
 CONTINUOUS_TIME_SCALE = 999.0  # yang-song/score_sde_pytorch@cb1f359f ``models/utils.py get_score_fn``
 DISCRETE_LEVELS = 1000  # labels 0 to 999 at the kernel's times 1/1000 to 1, as in DPM-Solver's ``model_wrapper``

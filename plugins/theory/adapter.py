@@ -13,7 +13,7 @@ from reprozoo_plugins.theory.mixture import orthogonal_subspaces
 from torch import Tensor
 
 from reprozoo import Condition, DenoiserMap, LoadContext, UsageError
-from reprozoo.kernels import at
+from reprozoo.diffusion.kernels import at
 
 
 class TheoryMap(DenoiserMap):
@@ -86,7 +86,7 @@ def _expect_no_choice_of_sampler(context: LoadContext) -> None:
 
 def load_empirical(context: LoadContext) -> DenoiserMap:
     """The empirical distribution of the data set that option ``data`` names."""
-    from reprozoo.datasets import load_dataset
+    from reprozoo.zoo.datasets import load_dataset
 
     name, first = context.options["data"], context.options["first"]
     if not name:

@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from reprozoo import LoadContext
-from reprozoo.denoisers import GuidedEpsDenoiserMap, load_weights
-from reprozoo.networks.uvit import UViT
+from reprozoo.diffusion.denoisers import GuidedEpsDenoiserMap, load_weights
+from reprozoo.diffusion.networks.uvit import UViT
 
 TIME_SCALE = 999.0  # pixel networks are told 999 t, latent ones 1000 t (baofff/U-ViT@ce551708)
 
@@ -61,6 +61,6 @@ def load(context: LoadContext) -> UViTMap:
 
 
 def _decoder(context: LoadContext) -> Callable[[Tensor], Tensor]:
-    from reprozoo.networks.autoencoder import LatentDecoder  # diffusers: not for pixel networks
+    from reprozoo.diffusion.networks.autoencoder import LatentDecoder  # diffusers: not for pixel networks
 
     return LatentDecoder.from_checkpoint(context.checkpoint("vae"), device=context.device)

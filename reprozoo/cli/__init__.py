@@ -18,7 +18,7 @@ from typing import Any
 import click
 
 from reprozoo import __version__
-from reprozoo.errors import PartialError, ReprozooError
+from reprozoo.base.errors import PartialError, ReprozooError
 
 EXIT_CODES = {
     0: "it worked",
@@ -146,7 +146,7 @@ def _add_registries(ctx: click.Context, chosen: Sequence[str]) -> None:
     """Make further directories of cards known for the time of this command, to child processes as well."""
     if not chosen:
         return
-    from reprozoo import plugins, zoo
+    from reprozoo.zoo import plugins, resolving
 
     before = os.environ.get(plugins.REGISTRY_VARIABLE)
 
@@ -155,7 +155,7 @@ def _add_registries(ctx: click.Context, chosen: Sequence[str]) -> None:
         if value is not None:
             os.environ[plugins.REGISTRY_VARIABLE] = value
         plugins.installed_registry.cache_clear()
-        zoo.default_zoo.cache_clear()
+        resolving.default_zoo.cache_clear()
 
     use(os.pathsep.join([*([before] if before else []), *(os.path.abspath(directory) for directory in chosen)]))
     ctx.call_on_close(lambda: use(before))
@@ -223,7 +223,7 @@ def _say(text: str) -> None:
 
 def _plugin_commands() -> dict[str, tuple[str, str]]:
     """Commands of plugins: name -> (target, one line); a plugin cannot take a built-in name."""
-    from reprozoo.plugins import installed_plugins
+    from reprozoo.zoo.plugins import installed_plugins
 
     built_in = {name for section in COMMANDS.values() for name in section}
     table = installed_plugins().commands
@@ -231,7 +231,7 @@ def _plugin_commands() -> dict[str, tuple[str, str]]:
 
 
 def _load_plugin_command(name: str) -> click.Command | None:
-    from reprozoo.plugins import import_object
+    from reprozoo.zoo.plugins import import_object
 
     found = _plugin_commands().get(name)
     command: Any = import_object(found[0]) if found else None

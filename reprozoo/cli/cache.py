@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reprozoo.base.errors import IntegrityError, UsageError
 from reprozoo.cli.common import ParamType, json_option, print_json
 from reprozoo.cli.progress import duration, size
 from reprozoo.cli.table import print_table
-from reprozoo.errors import IntegrityError, UsageError
 
 if TYPE_CHECKING:
-    from reprozoo.store import EntryInfo
+    from reprozoo.engine.store import EntryInfo
 
 UNIT_SECONDS = {"m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
@@ -44,7 +44,7 @@ def cache() -> None:
 @json_option
 def list_(*, as_json: bool) -> None:
     """List what is in the store, latest used first."""
-    from reprozoo.store import Store
+    from reprozoo.engine.store import Store
 
     store = Store()
     entries = store.entries()
@@ -60,7 +60,7 @@ def list_(*, as_json: bool) -> None:
 @json_option
 def verify(*, as_json: bool) -> None:
     """Read everything and compare it with its digests. Exits with 5 when something is damaged."""
-    from reprozoo.store import Store
+    from reprozoo.engine.store import Store
 
     store = Store()
     problems = list(store.verify())
@@ -87,7 +87,7 @@ def verify(*, as_json: bool) -> None:
 @json_option
 def prune(*, broken: bool, unused_for: float | None, key: str | None, everything: bool, as_json: bool) -> None:
     """Remove entries, and what interrupted runs left behind."""
-    from reprozoo.store import Store
+    from reprozoo.engine.store import Store
 
     if not (broken or everything or unused_for is not None or key):
         raise UsageError("nothing was chosen; give --broken, --unused-for 30d, --key PREFIX or --all")

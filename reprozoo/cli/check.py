@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reprozoo.base.errors import ContractError
 from reprozoo.cli.common import device_options, json_option, note, print_json
 from reprozoo.cli.table import print_table
-from reprozoo.errors import ContractError
 
 if TYPE_CHECKING:
     from reprozoo.testing import CheckResult
@@ -34,9 +34,9 @@ def check(
     ID is a map spec, e.g. tiny-edm or tiny-edm+steps=4. A line for each check: ok, FAILED, or skipped where it does not
     apply. Exits with 3 when a check fails.
     """
-    from reprozoo.devices import resolve_device
+    from reprozoo.base.devices import resolve_device
     from reprozoo.testing import Subject, iter_checks
-    from reprozoo.zoo import resolve
+    from reprozoo.zoo.resolving import resolve
 
     subject = Subject(resolve(model, device=resolve_device(device), dtype=dtype, offline=offline))
     results = iter_checks(subject, checks=checks or None)

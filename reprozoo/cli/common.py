@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from reprozoo.errors import UsageError
-from reprozoo.mapspecs import DTYPE_ALIASES, DTYPES
+from reprozoo.base.errors import UsageError
+from reprozoo.zoo.specs import DTYPE_ALIASES, DTYPES
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from reprozoo.conditions import Conditions
+    from reprozoo.maps.conditions import Conditions
 
 if TYPE_CHECKING:
     ParamType = click.ParamType[Any]  # generic since click 8.4 only
@@ -269,9 +269,9 @@ def noise_arguments(
 
 
 def _conditions(class_labels: list[int] | str | None, prompts: Sequence[str], prompts_file: Path | None) -> Conditions:
-    from reprozoo.conditions import InTurn, RandomClasses
-    from reprozoo.maps import Condition
-    from reprozoo.prompts import read_prompts
+    from reprozoo.maps.condition import Condition
+    from reprozoo.maps.conditions import InTurn, RandomClasses
+    from reprozoo.maps.prompts import read_prompts
 
     if sum(map(bool, (class_labels, prompts, prompts_file))) > 1:
         raise UsageError("--class, --prompt and --prompts exclude each other: a noise gets one condition")
@@ -288,8 +288,8 @@ def output_folder(chosen: Path | None, names: Sequence[str], arguments: Mapping[
 
     A place that cannot be written is found here, before any work is done.
     """
-    from reprozoo.cards import canonical_digest
-    from reprozoo.files import check_folder
+    from reprozoo.base.files import check_folder
+    from reprozoo.zoo.cards import canonical_digest
 
     if chosen is None:
         readable = re.sub(r"[^A-Za-z0-9._+=@-]+", "-", "--".join(names)).strip("-.")[:80]

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from reprozoo.base.errors import UsageError
 from reprozoo.cli.common import (
     json_option,
     model_options,
@@ -19,7 +20,6 @@ from reprozoo.cli.common import (
 )
 from reprozoo.cli.progress import ProgressDisplay
 from reprozoo.cli.results import FailUnder, one_of_json_and_csv, say_sampled, show_comparison
-from reprozoo.errors import UsageError
 
 DEFAULT_NOISE_FLOOR = 64
 
@@ -82,7 +82,7 @@ def compare(
     from reprozoo.cli.fetching import data_name, fetch_ahead
     from reprozoo.engine import compare as run
     from reprozoo.engine.posing import problem_zoo
-    from reprozoo.zoo import default_zoo
+    from reprozoo.zoo.resolving import default_zoo
 
     one_of_json_and_csv(as_json, as_csv)
     if no_baseline and baselines:

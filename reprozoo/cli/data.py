@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
+from reprozoo.base.errors import UsageError
 from reprozoo.cli.common import json_option, offline_option, print_json, quiet_option
 from reprozoo.cli.progress import ProgressDisplay
 from reprozoo.cli.table import print_table
-from reprozoo.errors import UsageError
 
 
 @click.group(short_help="List and fetch data sets.")
@@ -22,7 +22,7 @@ def data() -> None:
 @json_option
 def list_(*, as_json: bool) -> None:
     """List the data sets: those of cards, and those of plugins."""
-    from reprozoo.zoo import default_zoo
+    from reprozoo.zoo.resolving import default_zoo
 
     zoo = default_zoo()
     cards = list(zoo.registry.datasets.values())
@@ -46,9 +46,9 @@ def list_(*, as_json: bool) -> None:
 @quiet_option
 def pull(*, names: tuple[str, ...], as_json: bool, offline: bool, quiet: bool) -> None:
     """Fetch data sets, decode them once, and check the digest of their pixels, whatever the source."""
-    from reprozoo.datasets import pull_dataset
-    from reprozoo.plugins import installed_plugins
-    from reprozoo.zoo import default_zoo
+    from reprozoo.zoo.datasets import pull_dataset
+    from reprozoo.zoo.plugins import installed_plugins
+    from reprozoo.zoo.resolving import default_zoo
 
     registry = default_zoo().registry
     for name in names:  # an unknown name is found before anything is fetched

@@ -16,10 +16,10 @@ from pathlib import Path
 import click
 
 from reprozoo import __version__
+from reprozoo.base.errors import ReprozooError, UsageError
 from reprozoo.cli.common import json_option, print_json
 from reprozoo.cli.progress import size
 from reprozoo.cli.table import Cell, print_table
-from reprozoo.errors import ReprozooError, UsageError
 
 PACKAGES = ("torch", "numpy", "onnxruntime", "safetensors", "huggingface-hub", "diffusers", "transformers")
 NEEDED = ("torch", "numpy", "onnxruntime", "safetensors")
@@ -106,7 +106,7 @@ def _devices() -> Iterator[Finding]:
 
 
 def _places() -> Iterator[Finding]:
-    from reprozoo import paths
+    from reprozoo.base import paths
 
     area = "places"
     hub = os.environ.get("HF_HUB_CACHE") or os.path.join(
@@ -133,7 +133,7 @@ def _places() -> Iterator[Finding]:
 
 
 def _plugins() -> Iterator[Finding]:
-    from reprozoo.plugins import installed_plugins, plugin_cards
+    from reprozoo.zoo.plugins import installed_plugins, plugin_cards
 
     area = "plugins"
     plugins = installed_plugins()
@@ -149,8 +149,8 @@ def _plugins() -> Iterator[Finding]:
 
 
 def _descriptors() -> Iterator[Finding]:
-    from reprozoo.descriptors import descriptor_names, load_descriptor
-    from reprozoo.zoo import default_zoo
+    from reprozoo.measures.descriptors import descriptor_names, load_descriptor
+    from reprozoo.zoo.resolving import default_zoo
 
     area = "descriptors"
     zoo = default_zoo()
@@ -167,7 +167,7 @@ def _descriptors() -> Iterator[Finding]:
 
 def _models() -> Iterator[Finding]:
     from reprozoo.cli.models import STATUSES, status_of
-    from reprozoo.zoo import default_zoo
+    from reprozoo.zoo.resolving import default_zoo
 
     area = "models"
     zoo = default_zoo()

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from reprozoo.cards import DescriptorCard, ModelCard
 from reprozoo.cli.progress import ProgressDisplay
-from reprozoo.zoo import default_zoo
+from reprozoo.zoo.cards import DescriptorCard, ModelCard
+from reprozoo.zoo.resolving import default_zoo
 
 LARGE = 1e9  # bytes of weights that are worth a word
 
@@ -39,8 +39,8 @@ def fetch_ahead(
         UsageError, PluginError: a spec names no model, or one that cannot run.
         UnavailableError, IntegrityError, PartialError: from fetching.
     """
-    from reprozoo.datasets import pull_dataset
-    from reprozoo.weights import fetch, status
+    from reprozoo.zoo.datasets import pull_dataset
+    from reprozoo.zoo.weights import fetch, status
 
     zoo = zoo or default_zoo()
     registry = zoo.registry

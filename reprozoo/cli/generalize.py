@@ -53,8 +53,8 @@ def generalize(
     from reprozoo.cli.fetching import fetch_ahead
     from reprozoo.cli.models import dataset_of
     from reprozoo.engine import generalize as run
-    from reprozoo.mapspecs import MapSpec
-    from reprozoo.zoo import default_zoo
+    from reprozoo.zoo.resolving import default_zoo
+    from reprozoo.zoo.specs import MapSpec
 
     chosen: dict[str, Any] = {
         "split": split,

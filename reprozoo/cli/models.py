@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reprozoo.base.errors import UsageError, did_you_mean
 from reprozoo.cli.common import json_option, note, print_json
 from reprozoo.cli.progress import size
 from reprozoo.cli.table import Cell, print_table, short, styled, terminal_width
-from reprozoo.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
-    from reprozoo.cards import ModelCard, WeightsSource
-    from reprozoo.plugins import Family, Option
-    from reprozoo.zoo import Zoo
+    from reprozoo.zoo.cards import ModelCard, WeightsSource
+    from reprozoo.zoo.plugins import Family, Option
+    from reprozoo.zoo.resolving import Zoo
 
 STATUSES = {
     "formula": "nothing to fetch",
@@ -63,7 +63,7 @@ class Row:
 @json_option
 def models(*, family: str | None, dataset: str | None, status: str | None, as_json: bool) -> None:
     """List the models, by family, with their status, licence and size."""
-    from reprozoo.zoo import default_zoo
+    from reprozoo.zoo.resolving import default_zoo
 
     zoo = default_zoo()
     _check_family(zoo, family)
@@ -92,8 +92,8 @@ def models(*, family: str | None, dataset: str | None, status: str | None, as_js
 @json_option
 def show(*, model: str, as_json: bool) -> None:
     """Show everything known about one model: card, options, weights and their status."""
-    from reprozoo.mapspecs import MapSpec
-    from reprozoo.zoo import common_options, default_zoo
+    from reprozoo.zoo.resolving import common_options, default_zoo
+    from reprozoo.zoo.specs import MapSpec
 
     zoo, spec = default_zoo(), MapSpec.parse(model)
     card = zoo.card(spec)
@@ -152,7 +152,7 @@ def _same_data(one: ModelCard, other: ModelCard) -> bool:
 
 def status_of(zoo: Zoo, card: ModelCard) -> str:
     """One of ``STATUSES``: the worst of what the model needs."""
-    from reprozoo.cards import BundledSource
+    from reprozoo.zoo.cards import BundledSource
 
     if card.family not in zoo.plugins.families:
         return "no-plugin"
@@ -160,7 +160,7 @@ def status_of(zoo: Zoo, card: ModelCard) -> str:
     def one(source: WeightsSource) -> str:
         if isinstance(source, BundledSource):
             return "bundled" if (card.home / source.file).is_file() else "missing"
-        from reprozoo.weights import status  # slow to import, and often not needed
+        from reprozoo.zoo.weights import status  # slow to import, and often not needed
 
         return status(source)
 
@@ -193,7 +193,7 @@ def _row(zoo: Zoo, card: ModelCard) -> Row:
 
 def _bytes(card: ModelCard) -> int | None:
     """Size of all files; None where one is not known."""
-    from reprozoo.weights import size_of
+    from reprozoo.zoo.weights import size_of
 
     sizes = [size_of(source, card_dir=card.home) for source in card.weights]
     return None if None in sizes else sum(size or 0 for size in sizes)
@@ -238,7 +238,7 @@ def _options(options: Mapping[str, Option]) -> dict[str, dict[str, Any]]:
 
 def _print_card(row: Row, family: Family | None, missing: str | None) -> None:
     from reprozoo.report.plain import one_line, shape
-    from reprozoo.zoo import common_options
+    from reprozoo.zoo.resolving import common_options
 
     card = row.card
     known = card.to_json()

@@ -11,10 +11,10 @@ from pathlib import Path
 import click
 
 from reprozoo import __version__
+from reprozoo.base.errors import UsageError
+from reprozoo.base.files import write_error
 from reprozoo.cli.common import debug_option, note
-from reprozoo.errors import UsageError
-from reprozoo.files import write_error
-from reprozoo.plugins import API_VERSION, installed_names, installed_plugins
+from reprozoo.zoo.plugins import API_VERSION, installed_names, installed_plugins
 
 TEMPLATES = Path(__file__).parent / "templates"
 FILES = {

@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
+from reprozoo.base.errors import UsageError
 from reprozoo.cli.common import ParamType, json_option, print_json
 from reprozoo.cli.progress import size
-from reprozoo.errors import UsageError
 
 FLOAT_BYTES = 4
 
@@ -50,7 +50,8 @@ def export(*, path: Path, num_samples: int, shape: tuple[int, ...], seed: int, s
     `--noise FILE` of the other commands reads it back; images that another program made from it are compared by
     `reprozoo compare ID samples:FOLDER`.
     """
-    from reprozoo.noise import NoiseBank, export_noise
+    from reprozoo.maps.noise.bank import NoiseBank
+    from reprozoo.maps.noise.files import export_noise
 
     source = NoiseBank(seed)
     _check_room(path, num_samples * math.prod(shape) * FLOAT_BYTES)

@@ -8,20 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reprozoo.base.errors import PluginError, UsageError, did_you_mean
 from reprozoo.cli.common import debug_option, json_option, note, print_json
 from reprozoo.cli.table import Cell, print_table
-from reprozoo.errors import PluginError, UsageError, did_you_mean
-from reprozoo.plugins import (
-    API_VERSION,
-    DISABLE_VARIABLE,
-    disabled_plugins,
-    installed_names,
-    switch,
-    switched_off,
-)
+from reprozoo.zoo.plugins import API_VERSION, DISABLE_VARIABLE, disabled_plugins, installed_names, switch, switched_off
 
 if TYPE_CHECKING:
-    from reprozoo.plugins import PluginRecord, Plugins
+    from reprozoo.zoo.plugins import PluginRecord, Plugins
 
 
 @click.group(
@@ -38,7 +31,7 @@ def plugins(ctx: click.Context, *, strict: bool, as_json: bool) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    from reprozoo.plugins import installed_plugins, plugin_cards
+    from reprozoo.zoo.plugins import installed_plugins, plugin_cards
 
     installed = installed_plugins()
     plugin_cards(installed)  # a plugin whose cards cannot be read is broken
@@ -104,7 +97,7 @@ def _own_names(kind: str) -> set[str]:
 
         return {name for section in COMMANDS.values() for name in section}
     if kind == "descriptor":
-        from reprozoo.descriptors.loading import BUILT_IN
+        from reprozoo.measures.descriptors.loading import BUILT_IN
 
         return set(BUILT_IN)
     from reprozoo.inverse.catalogue import OPERATORS

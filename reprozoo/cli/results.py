@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reprozoo.base.errors import UsageError
 from reprozoo.cli.common import ParamType, console, note
-from reprozoo.errors import UsageError
 
 if TYPE_CHECKING:
-    from reprozoo.results import Comparison, Generalization, ModelRun, PairScores
+    from reprozoo.engine.results import Comparison, Generalization, ModelRun, PairScores
 
 SCORES = ("rp", "mae")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reprozoo.base.errors import UsageError
 from reprozoo.cli.common import (
     json_option,
     model_options,
@@ -21,7 +22,6 @@ from reprozoo.cli.common import (
 )
 from reprozoo.cli.progress import ProgressDisplay
 from reprozoo.cli.results import say_sampled
-from reprozoo.errors import UsageError
 
 if TYPE_CHECKING:
     from reprozoo.engine.sampling import ImageRows, Subject
@@ -90,7 +90,7 @@ def _sample(
     from reprozoo.engine.posing import pose, problem_zoo
     from reprozoo.engine.sampling import sample_models
     from reprozoo.engine.setup import fitted_to, make_setup
-    from reprozoo.zoo import default_zoo
+    from reprozoo.zoo.resolving import default_zoo
 
     zoo = problem_zoo(default_zoo(), **problem)
     dataset = data_name(problem["observation"])
@@ -110,7 +110,7 @@ def make_writer(output: Path, count: int, columns: int | None) -> Writer:
     Raises:
         UsageError: another kind of file, a grid too large, or a folder that holds something else.
     """
-    from reprozoo.files import check_folder, prepare_folder
+    from reprozoo.base.files import check_folder, prepare_folder
 
     suffix = output.suffix.lower()
     if suffix in OTHER_SUFFIXES:
@@ -136,7 +136,7 @@ def make_writer(output: Path, count: int, columns: int | None) -> Writer:
 def _write_grid(path: Path, columns: int, images: ImageRows, indices: Sequence[int]) -> None:
     import torch
 
-    from reprozoo.images import grid, save_png
+    from reprozoo.maps.images import grid, save_png
 
     save_png(grid(torch.from_numpy(images.rows(indices)), columns=columns), path)
 
@@ -145,7 +145,7 @@ def _write_archive(path: Path, images: ImageRows, indices: Sequence[int]) -> Non
     """``images`` (n, height, width, channels) uint8 and ``indices`` (n,)."""
     import numpy as np
 
-    from reprozoo.files import ELSEWHERE, whole_file
+    from reprozoo.base.files import ELSEWHERE, whole_file
 
     with whole_file(path, remedy=ELSEWHERE) as temporary, temporary.open("wb") as file:
         np.savez(file, images=images.rows(indices).transpose(0, 2, 3, 1), indices=np.array(indices))
@@ -159,7 +159,7 @@ def _write_folder(path: Path, images: ImageRows, indices: Sequence[int]) -> None
     """
     import torch
 
-    from reprozoo.images import save_png
+    from reprozoo.maps.images import save_png
 
     names = [f"{index:06d}.png" for index in indices]
     if others := {entry.name for entry in path.iterdir()} - set(names):

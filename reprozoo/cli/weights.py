@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reprozoo.base.errors import ContractError, IntegrityError, ReprozooError
 from reprozoo.cli.common import json_option, note, offline_option, print_json, quiet_option
 from reprozoo.cli.progress import ProgressDisplay, size
-from reprozoo.errors import ContractError, IntegrityError, ReprozooError
 
 if TYPE_CHECKING:
-    from reprozoo.cards import DescriptorCard, ModelCard, WeightsSource
-    from reprozoo.weights import FetchedFile, PlannedFile
-    from reprozoo.zoo import Zoo
+    from reprozoo.zoo.cards import DescriptorCard, ModelCard, WeightsSource
+    from reprozoo.zoo.resolving import Zoo
+    from reprozoo.zoo.weights import FetchedFile, PlannedFile
 
 Planned = list[tuple["ModelCard | DescriptorCard", "WeightsSource", "PlannedFile"]]
 
@@ -32,8 +32,8 @@ def pull(*, ids: tuple[str, ...], dry_run: bool, as_json: bool, offline: bool, q
     ID is a model (tiny-edm) or a descriptor (sscd). With --offline nothing is fetched: what is here is verified. What
     was interrupted goes on where it stopped when the same command is run again.
     """
-    from reprozoo.weights import check_room, fetch
-    from reprozoo.zoo import default_zoo
+    from reprozoo.zoo.resolving import default_zoo
+    from reprozoo.zoo.weights import check_room, fetch
 
     zoo = default_zoo()
     cards = [_card(zoo, name) for name in ids]  # an unknown id is found before anything is fetched
@@ -68,9 +68,9 @@ def import_(*, model: str, file: Path, name: str | None, as_json: bool, quiet: b
     `reprozoo show ID` says which file a model needs and where a person finds it. The file is read without executing
     anything, compared with the model's network, converted to safetensors, and remembered by its digest.
     """
-    from reprozoo.mapspecs import MapSpec
-    from reprozoo.weights import import_file, importable, read_checkpoint, recognise
-    from reprozoo.zoo import default_zoo
+    from reprozoo.zoo.resolving import default_zoo
+    from reprozoo.zoo.specs import MapSpec
+    from reprozoo.zoo.weights import import_file, importable, read_checkpoint, recognise
 
     zoo = default_zoo()
     card = zoo.card(MapSpec.parse(model))
@@ -96,7 +96,7 @@ def _verify(zoo: Zoo, model: str, source: WeightsSource, imported: FetchedFile) 
     Raises:
         IntegrityError: it does not fit; the file is forgotten.
     """
-    from reprozoo.weights import forget
+    from reprozoo.zoo.weights import forget
 
     try:
         recipe = zoo.resolve(model, offline=True)
@@ -111,7 +111,7 @@ def _verify(zoo: Zoo, model: str, source: WeightsSource, imported: FetchedFile) 
 
 
 def _plan(cards: Sequence[ModelCard | DescriptorCard], *, offline: bool) -> Planned:
-    from reprozoo.weights import plan
+    from reprozoo.zoo.weights import plan
 
     return [
         (card, source, file)
@@ -147,7 +147,7 @@ def _print_formulas(cards: Sequence[ModelCard | DescriptorCard]) -> None:
 
 def _card(zoo: Zoo, name: str) -> ModelCard | DescriptorCard:
     """The card of a model, or of a descriptor where no model has the name."""
-    from reprozoo.mapspecs import MapSpec
+    from reprozoo.zoo.specs import MapSpec
 
     descriptors = {alias: card for card in zoo.registry.descriptors.values() for alias in (card.id, *card.aliases)}
     return descriptors.get(name.lower()) or zoo.card(MapSpec.parse(name))

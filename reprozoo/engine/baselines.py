@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from reprozoo.base.errors import PluginError, UnavailableError, UsageError
+from reprozoo.engine.executors import Recipe
 from reprozoo.engine.setup import Setup, check_models
-from reprozoo.errors import PluginError, UnavailableError, UsageError
-from reprozoo.executors import Recipe
 
 AUTOMATIC_FAMILY = "theory-gaussian"  # its cards say which training set's mean and covariance they hold
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 
+from reprozoo.base.errors import IntegrityError
+from reprozoo.engine.results import ModelRun, PairScores
 from reprozoo.engine.sampling import Subject
-from reprozoo.errors import IntegrityError
-from reprozoo.results import ModelRun, PairScores
 
 HIGH_SHUFFLED_RP = 0.05
 FEW_SAMPLES = 100

@@ -8,21 +8,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reprozoo.conditions import Conditions
-from reprozoo.descriptors import Descriptor
+from reprozoo.base.errors import UsageError
 from reprozoo.engine.baselines import references
+from reprozoo.engine.executors import Executor
 from reprozoo.engine.judging import judge, make_rules
 from reprozoo.engine.posing import observed_rows, pose, problem_plugins, problem_settings, reconstructed
 from reprozoo.engine.progress import Progress
 from reprozoo.engine.provenance import provenance, settings
+from reprozoo.engine.results import Comparison
 from reprozoo.engine.sampling import image_loader, labels_of, sample_models
 from reprozoo.engine.setup import descriptor_of, fitted_to, make_setup, zoo_or_default
-from reprozoo.errors import UsageError
-from reprozoo.executors import Executor
-from reprozoo.maps import Condition
-from reprozoo.noise import NoiseSource
-from reprozoo.results import Comparison
-from reprozoo.store import Store, runs_of
+from reprozoo.engine.store import Store, runs_of
+from reprozoo.maps.condition import Condition
+from reprozoo.maps.conditions import Conditions
+from reprozoo.maps.noise.bank import NoiseSource
+from reprozoo.measures.descriptors import Descriptor
 
 MAE_THRESHOLD = 15.0  # of 255; the paper's as remembered, not verified
 NOISE_FLOOR = 64

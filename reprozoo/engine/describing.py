@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reprozoo.descriptors import Descriptor
 from reprozoo.engine.progress import Meter, Progress
 from reprozoo.engine.sampling import ImageRows
-from reprozoo.store import Entry, Store
+from reprozoo.engine.store import Entry, Store
+from reprozoo.measures.descriptors import Descriptor
 
 FEATURES_SCHEMA = 1
 BLOCK_ROWS = 256  # images described before their features are written

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from reprozoo.descriptors import Descriptor
 from reprozoo.engine.describing import describe_all
 from reprozoo.engine.progress import Progress
+from reprozoo.engine.results import NoiseFloor
 from reprozoo.engine.sampling import ImageRows, Subject
 from reprozoo.engine.scoring import ERROR_EDGES, SIMILARITY_EDGES, distribution, proportion
-from reprozoo.metrics import above, below, mean_absolute_errors, similarities
-from reprozoo.results import NoiseFloor
-from reprozoo.store import SHARD_ROWS, Store
+from reprozoo.engine.store import SHARD_ROWS, Store
+from reprozoo.measures import above, below, mean_absolute_errors, similarities
+from reprozoo.measures.descriptors import Descriptor
 
 
 @dataclass(frozen=True)

@@ -11,18 +11,18 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from reprozoo.conditions import InTurn
-from reprozoo.datasets import ImageDataset, read_images
-from reprozoo.descriptors import Descriptor
+from reprozoo.base.errors import UsageError
 from reprozoo.engine.comparing import MAE_THRESHOLD
 from reprozoo.engine.judging import judge, make_rules
 from reprozoo.engine.progress import Progress
 from reprozoo.engine.provenance import descriptor_record, environment, moment, plugins_used
+from reprozoo.engine.results import Comparison, ModelRun
 from reprozoo.engine.sampling import ArrayRows, Subject, image_loader, labels_of
 from reprozoo.engine.setup import descriptor_of, zoo_or_default
-from reprozoo.errors import UsageError
-from reprozoo.results import Comparison, ModelRun
-from reprozoo.store import Store, runs_of
+from reprozoo.engine.store import Store, runs_of
+from reprozoo.maps.conditions import InTurn
+from reprozoo.measures.descriptors import Descriptor
+from reprozoo.zoo.datasets import ImageDataset, read_images
 
 Images = str | Path | NDArray[np.uint8]
 

@@ -11,25 +11,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reprozoo.conditions import Conditions
-from reprozoo.datasets import ImageDataset, dataset_giver, load_dataset
-from reprozoo.descriptors import Descriptor
+from reprozoo.base.errors import UsageError
 from reprozoo.engine.cautions import FEW_SAMPLES
 from reprozoo.engine.describing import describe_all
+from reprozoo.engine.executors import Executor, Recipe
 from reprozoo.engine.judging import Rules, make_rules
 from reprozoo.engine.pixels import pass_over_pixels
 from reprozoo.engine.progress import Meter, Progress
 from reprozoo.engine.provenance import provenance, settings
+from reprozoo.engine.results import Distribution, Generalization, ImageLoader, Neighbour, Proportion
 from reprozoo.engine.sampling import ArrayRows, ImageRows, Subject, image_loader, sample_models
 from reprozoo.engine.scoring import SIMILARITY_EDGES, distribution, proportion
 from reprozoo.engine.setup import descriptor_of, fitted_to, make_setup, zoo_or_default
-from reprozoo.errors import UsageError
-from reprozoo.executors import Executor, Recipe
-from reprozoo.maps import Condition
-from reprozoo.metrics import above, memorized, nearest, pixel_neighbours
-from reprozoo.noise import NoiseSource
-from reprozoo.results import Distribution, Generalization, ImageLoader, Neighbour, Proportion
-from reprozoo.store import Store
+from reprozoo.engine.store import Store
+from reprozoo.maps.condition import Condition
+from reprozoo.maps.conditions import Conditions
+from reprozoo.maps.noise.bank import NoiseSource
+from reprozoo.measures import above, memorized, nearest, pixel_neighbours
+from reprozoo.measures.descriptors import Descriptor
+from reprozoo.zoo.datasets import ImageDataset, dataset_giver, load_dataset
 
 RATIO_EDGES = tuple(i / 40 for i in range(41))
 BLOCK_ROWS = 256

@@ -8,18 +8,18 @@ from itertools import chain, combinations
 
 from torch import Tensor
 
-from reprozoo.conditions import Conditions
-from reprozoo.descriptors import Descriptor, Mirrored
+from reprozoo.base.errors import UsageError
 from reprozoo.engine.cautions import cautions_about_models, cautions_about_scores, check_canary
 from reprozoo.engine.describing import describe_all
 from reprozoo.engine.floor import noise_floor
 from reprozoo.engine.pixels import pass_over_pixels
 from reprozoo.engine.progress import Progress
+from reprozoo.engine.results import Baseline, ModelRun, PairedTest, PairScores
 from reprozoo.engine.sampling import Subject
 from reprozoo.engine.scoring import Features, matching, pair_scores, paired_tests
-from reprozoo.errors import UsageError
-from reprozoo.results import Baseline, ModelRun, PairedTest, PairScores
-from reprozoo.store import Store
+from reprozoo.engine.store import Store
+from reprozoo.maps.conditions import Conditions
+from reprozoo.measures.descriptors import Descriptor, Mirrored
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from reprozoo.engine.progress import Meter, Progress
 from reprozoo.engine.sampling import ImageRows
-from reprozoo.metrics import mean_absolute_errors
-from reprozoo.store import SHARD_ROWS
+from reprozoo.engine.store import SHARD_ROWS
+from reprozoo.measures import mean_absolute_errors
 
 Pair = tuple[int, int]
 

@@ -11,16 +11,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from reprozoo.conditions import Conditions
-from reprozoo.datasets import dataset_giver
+from reprozoo.base.errors import UsageError
+from reprozoo.engine.results import OBSERVATION, TRUTH, ModelRun, Reconstruction
 from reprozoo.engine.sampling import ImageRows, Subject
 from reprozoo.engine.scoring import ERROR_EDGES, distribution
-from reprozoo.errors import UsageError
-from reprozoo.images import from_uint8, to_uint8
+from reprozoo.engine.store import SHARD_ROWS
 from reprozoo.inverse import DEFAULT_SOLVER, Observations, SolvingZoo, make_operator, observe, operator_giver
-from reprozoo.metrics import data_misfits, psnr
-from reprozoo.results import OBSERVATION, TRUTH, ModelRun, Reconstruction
-from reprozoo.store import SHARD_ROWS
+from reprozoo.maps.conditions import Conditions
+from reprozoo.maps.images import from_uint8, to_uint8
+from reprozoo.measures import data_misfits, psnr
+from reprozoo.zoo.datasets import dataset_giver
 
 PSNR_EDGES = tuple(float(i) for i in range(101))
 

@@ -16,12 +16,13 @@ import numpy as np
 import torch
 
 import reprozoo
-from reprozoo.descriptors import Descriptor
 from reprozoo.engine.judging import Rules
+from reprozoo.engine.results import ModelRun
 from reprozoo.engine.setup import Setup
-from reprozoo.noise import NoiseBank, NoiseFile
-from reprozoo.results import ModelRun
-from reprozoo.store import runs_of
+from reprozoo.engine.store import runs_of
+from reprozoo.maps.noise.bank import NoiseBank
+from reprozoo.maps.noise.files import NoiseFile
+from reprozoo.measures.descriptors import Descriptor
 
 PACKAGES = ("torch", "numpy", "onnxruntime", "safetensors")
 

@@ -10,13 +10,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from reprozoo.base.errors import UsageError
+from reprozoo.engine.executors import Recipe, ShardDone, ShardTask
 from reprozoo.engine.progress import Meter
+from reprozoo.engine.results import ImageLoader, ModelRun
 from reprozoo.engine.setup import Setup, check_room
-from reprozoo.errors import UsageError
-from reprozoo.executors import Recipe, ShardDone, ShardTask
-from reprozoo.images import ROUNDING
-from reprozoo.results import ImageLoader, ModelRun
-from reprozoo.store import SHARD_ROWS, Entry
+from reprozoo.engine.store import SHARD_ROWS, Entry
+from reprozoo.maps.images import ROUNDING
 
 IMAGES_SCHEMA = 1
 

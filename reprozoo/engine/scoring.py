@@ -9,8 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reprozoo.conditions import Conditions
-from reprozoo.metrics import (
+from reprozoo.engine.results import (
+    ConditionScores,
+    Curve,
+    Distribution,
+    PairedTest,
+    PairScores,
+    Proportion,
+    ShuffledScores,
+)
+from reprozoo.maps.conditions import Conditions
+from reprozoo.measures import (
     above,
     below,
     count_near_threshold,
@@ -21,8 +30,7 @@ from reprozoo.metrics import (
     threshold_curve,
     wilson_interval,
 )
-from reprozoo.metrics.thresholds import CURVE, QUANTILES
-from reprozoo.results import ConditionScores, Curve, Distribution, PairedTest, PairScores, Proportion, ShuffledScores
+from reprozoo.measures.thresholds import CURVE, QUANTILES
 
 SIMILARITY_EDGES = tuple(round(-1 + i / 40, 3) for i in range(81))
 ERROR_EDGES = tuple(float(2 * i) for i in range(65))  # of 255; more is counted in the last bin

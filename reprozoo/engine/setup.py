@@ -9,15 +9,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from reprozoo.conditions import Conditions, InTurn, as_conditions
-from reprozoo.descriptors import Descriptor, load_descriptor
-from reprozoo.devices import resolve_device
+from reprozoo.base.devices import resolve_device
+from reprozoo.base.errors import UsageError
+from reprozoo.engine.executors import Executor, LocalExecutor, Recipe
 from reprozoo.engine.progress import Progress
-from reprozoo.errors import UsageError
-from reprozoo.executors import Executor, LocalExecutor, Recipe
-from reprozoo.maps import Condition
-from reprozoo.noise import NoiseBank, NoiseFile, NoiseSource
-from reprozoo.store import SHARD_ROWS, Store
+from reprozoo.engine.store import SHARD_ROWS, Store
+from reprozoo.maps.condition import Condition
+from reprozoo.maps.conditions import Conditions, InTurn, as_conditions
+from reprozoo.maps.noise.bank import NoiseBank, NoiseSource
+from reprozoo.maps.noise.files import NoiseFile
+from reprozoo.measures.descriptors import Descriptor, load_descriptor
 
 MAX_SAMPLES = 10_000_000
 # Values of a batch of images: 64 of 3×32×32 on a CPU, 64 of 3×128×128 on a GPU. Bits depend on the batch size, so it
@@ -151,7 +152,7 @@ def zoo_or_default(zoo: Any) -> Any:
     """The zoo given, or that of this environment."""
     if zoo is not None:
         return zoo
-    from reprozoo.zoo import default_zoo
+    from reprozoo.zoo.resolving import default_zoo
 
     return default_zoo()
 

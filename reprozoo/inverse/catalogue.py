@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from reprozoo.errors import ContractError, ReprozooError, UsageError, did_you_mean
+from reprozoo.base.errors import ContractError, ReprozooError, UsageError, did_you_mean
 from reprozoo.inverse.operators import LinearOperator, Shape
-from reprozoo.mapspecs import MapSpec
-from reprozoo.plugins import OperatorSpec, Option, PluginRecord, Plugins, import_object, installed_plugins
+from reprozoo.zoo.plugins import OperatorSpec, Option, PluginRecord, Plugins, import_object, installed_plugins
+from reprozoo.zoo.specs import MapSpec
 
 OPERATORS = {
     spec.name: spec

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from reprozoo.errors import UsageError
+from reprozoo.base.errors import UsageError
 from reprozoo.inverse.operators import LinearOperator, Shape
 from reprozoo.inverse.separable import apply_separable, reflection
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reprozoo.errors import UsageError
+from reprozoo.base.errors import UsageError
 from reprozoo.inverse.operators import LinearOperator
 
 

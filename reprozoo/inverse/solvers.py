@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from reprozoo.cards import ModelCard
-from reprozoo.errors import ContractError, PluginError, ReprozooError, UsageError, did_you_mean
+from reprozoo.base.errors import ContractError, PluginError, ReprozooError, UsageError, did_you_mean
+from reprozoo.diffusion.denoisers import DenoiserMap
 from reprozoo.inverse.catalogue import resolve_options
-from reprozoo.maprecipes import MapRecipe
-from reprozoo.maps import Condition, DenoiserMap, NoiseToImageMap, check_condition
-from reprozoo.mapspecs import MapSpec
-from reprozoo.plugins import Plugins, Registered, SolverSpec, import_object, installed_plugins
-from reprozoo.zoo import Zoo, common_options, content_digests, default_zoo
+from reprozoo.maps.condition import Condition, check_condition
+from reprozoo.maps.contract import NoiseToImageMap
+from reprozoo.zoo.cards import ModelCard
+from reprozoo.zoo.plugins import Plugins, Registered, SolverSpec, import_object, installed_plugins
+from reprozoo.zoo.recipes import MapRecipe
+from reprozoo.zoo.resolving import Zoo, common_options, content_digests, default_zoo
+from reprozoo.zoo.specs import MapSpec
 
 DEFAULT_SOLVER = "dps"
 SOLVER_CHOICE = re.compile(r"\+solver=[\w-]*")

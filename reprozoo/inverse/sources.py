@@ -13,16 +13,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reprozoo.conditions import Conditions, InTurn
-from reprozoo.datasets import load_dataset
-from reprozoo.datasets.arrays import array_sha256
-from reprozoo.datasets.files import IMAGE_SUFFIXES
-from reprozoo.errors import UsageError
-from reprozoo.images import from_uint8, read_image
+from reprozoo.base.errors import UsageError
 from reprozoo.inverse.observation import Observation
 from reprozoo.inverse.operators import LinearOperator
-from reprozoo.maps import Condition
-from reprozoo.noise import NoiseBank, NoiseSource
+from reprozoo.maps.condition import Condition
+from reprozoo.maps.conditions import Conditions, InTurn
+from reprozoo.maps.images import from_uint8, read_image
+from reprozoo.maps.noise.bank import NoiseBank, NoiseSource
+from reprozoo.zoo.datasets import load_dataset
+from reprozoo.zoo.datasets.arrays import array_sha256
+from reprozoo.zoo.datasets.files import IMAGE_SUFFIXES
 
 # The noise of observations is apart from the noise that images are made from: its seeds begin here.
 FIRST_OBSERVATION_SEED = 2**63 + 2**61

@@ -12,7 +12,7 @@ from math import ceil, floor
 
 from markupsafe import Markup, escape
 
-from reprozoo.results import Curve, Distribution, Proportion
+from reprozoo.engine.results import Curve, Distribution, Proportion
 
 SHARE_AXES = (0.04, 0.08, 0.12, 0.2, 0.4, 0.6, 0.8, 1.0)  # tops whose quarters are round numbers
 

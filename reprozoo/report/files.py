@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from reprozoo.errors import UsageError
-from reprozoo.files import ELSEWHERE, prepare_folder, write_whole
-from reprozoo.results import Comparison, Generalization, PairScores, with_arrays
+from reprozoo.base.errors import UsageError
+from reprozoo.base.files import ELSEWHERE, prepare_folder, write_whole
+from reprozoo.engine.results import Comparison, Generalization, PairScores, with_arrays
 
 RESULT_FILE, PAIRS_FILE, NEIGHBOURS_FILE, REPORT_FILE = "result.json", "pairs.csv", "neighbours.csv", "report.html"
 PAIR_COLUMNS = ("model_a", "model_b", "index", "similarity", "mean_absolute_error", "same")

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from reprozoo.engine.results import OBSERVATION, TRUTH, Comparison, Generalization
 from reprozoo.report import words
-from reprozoo.results import OBSERVATION, TRUTH, Comparison, Generalization
 
 MAX_NOISES = 100
 MAX_PIXEL_BYTES = 24_000_000

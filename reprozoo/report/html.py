@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from reprozoo.engine.results import Comparison, Generalization
 from reprozoo.report.page import Page, comparison_page, generalization_page
-from reprozoo.results import Comparison, Generalization
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from markupsafe import Markup
 
 from reprozoo import __version__
+from reprozoo.engine.results import Comparison, ConditionScores, Generalization, PairScores, Proportion
 from reprozoo.report import charts, provenance, words
 from reprozoo.report.gallery import Gallery, comparison_gallery, generalization_gallery
 from reprozoo.report.plain import Rows
-from reprozoo.results import Comparison, ConditionScores, Generalization, PairScores, Proportion
 
 PAIRS_OPEN = 6  # pairs whose figures are shown at once; the others are folded away
 MATRIX_OF_TWO = 2

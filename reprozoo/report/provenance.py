@@ -6,9 +6,9 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from reprozoo.engine.results import Comparison, Generalization, ModelRun
 from reprozoo.report.plain import Rows, rows_of
 from reprozoo.report.words import spread
-from reprozoo.results import Comparison, Generalization, ModelRun
 
 OPTION_FLAGS = {
     "dataset": "--data",

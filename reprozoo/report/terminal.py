@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from reprozoo.engine.results import Comparison, Generalization, NoiseFloor, PairScores, Proportion, ShuffledScores
 from reprozoo.report import words
-from reprozoo.results import Comparison, Generalization, NoiseFloor, PairScores, Proportion, ShuffledScores
 
 if TYPE_CHECKING:
     from rich.console import Console

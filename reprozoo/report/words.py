@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from statistics import median
 
-from reprozoo.results import (
+from reprozoo.engine.results import (
     Baseline,
     Comparison,
     ConditionScores,

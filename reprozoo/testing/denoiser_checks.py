@@ -11,9 +11,9 @@ import math
 import torch
 from torch import Tensor
 
-from reprozoo.executors.sampling import exact_numerics
-from reprozoo.kernels import at, per_sample
-from reprozoo.maps import DenoiserMap
+from reprozoo.diffusion.denoisers import DenoiserMap
+from reprozoo.diffusion.kernels import at, per_sample
+from reprozoo.engine.executors.sampling import exact_numerics
 from reprozoo.testing.results import CheckSkipped, expect
 from reprozoo.testing.subject import BATCH, Subject, largest_gap
 

@@ -20,8 +20,8 @@ from reprozoo.testing.results import CheckFailed
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from reprozoo.executors import Recipe
-    from reprozoo.maps import Condition
+    from reprozoo.engine.executors import Recipe
+    from reprozoo.maps.condition import Condition
 
 # What Python does before it talks to another machine; the events of names looked up come before any connection.
 NETWORK_EVENTS = {"socket.connect", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo", "socket.gethostbyname"}

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reprozoo.maps import Condition, DenoiserMap
+from reprozoo.diffusion.denoisers import DenoiserMap
+from reprozoo.maps.condition import Condition
 from reprozoo.testing.results import CheckSkipped, expect
 from reprozoo.testing.subject import BATCH, Subject, examples, largest_gap
 

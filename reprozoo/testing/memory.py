@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
-from reprozoo.executors.sampling import exact_numerics
-from reprozoo.maps import Condition, NoiseToImageMap
+from reprozoo.engine.executors.sampling import exact_numerics
+from reprozoo.maps.condition import Condition
+from reprozoo.maps.contract import NoiseToImageMap
 
 
 def kept_after_release(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from reprozoo.maps import Condition
+from reprozoo.maps.condition import Condition
 from reprozoo.testing.results import CheckSkipped
 from reprozoo.testing.running import CHECKS, chosen_checks
 from reprozoo.testing.subject import Subject, Target

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reprozoo.cards import UNKNOWN
-from reprozoo.maps import NoiseToImageMap
+from reprozoo.maps.contract import NoiseToImageMap
 from reprozoo.testing.fresh_process import Report
 from reprozoo.testing.map_checks import BATCH_TOLERANCE, STEPS_OF_8_BIT
 from reprozoo.testing.memory import kept_after_release
 from reprozoo.testing.results import CheckFailed, CheckSkipped, expect
 from reprozoo.testing.subject import Subject, largest_gap
+from reprozoo.zoo.cards import UNKNOWN
 
 if TYPE_CHECKING:
-    from reprozoo.executors import Recipe
+    from reprozoo.engine.executors import Recipe
 
 
 def check_spawn(subject: Subject) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from reprozoo.errors import ReprozooError, UsageError, did_you_mean
-from reprozoo.maps import Condition
+from reprozoo.base.errors import ReprozooError, UsageError, did_you_mean
+from reprozoo.maps.condition import Condition
 from reprozoo.testing import denoiser_checks as denoiser
 from reprozoo.testing import map_checks as images
 from reprozoo.testing import recipe_checks as recipe

@@ -10,11 +10,12 @@ from typing import Any, TypeAlias, TypeVar, cast
 import torch
 from torch import Tensor
 
-from reprozoo.errors import UsageError
-from reprozoo.executors import Recipe
-from reprozoo.executors.sampling import exact_numerics
-from reprozoo.maps import CONDITION_KINDS, EMPTY, Condition, NoiseToImageMap
-from reprozoo.noise import NoiseBank
+from reprozoo.base.errors import UsageError
+from reprozoo.engine.executors import Recipe
+from reprozoo.engine.executors.sampling import exact_numerics
+from reprozoo.maps.condition import CONDITION_KINDS, EMPTY, Condition
+from reprozoo.maps.contract import NoiseToImageMap
+from reprozoo.maps.noise.bank import NoiseBank
 from reprozoo.testing.fresh_process import Report, run_in_fresh_process
 from reprozoo.testing.results import CheckFailed, CheckSkipped
 
@@ -75,7 +76,7 @@ class Subject:
             CheckSkipped: an earlier check found that the spec names nothing that could be loaded.
         """
         if isinstance(self.target, str):
-            from reprozoo.zoo import resolve
+            from reprozoo.zoo.resolving import resolve
 
             spec = self.target
             return self._once("cannot be found", lambda: resolve(spec))

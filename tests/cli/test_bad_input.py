@@ -126,11 +126,11 @@ def test_output_that_cannot_be_written(cli: Cli, tmp_path: Path, command: str) -
 
 
 def test_missing_family(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    from reprozoo import plugins, zoo
+    from reprozoo.zoo import plugins, resolving
 
     points = importlib.metadata.entry_points(group="reprozoo")
-    without = zoo.Zoo(plugins.Plugins(points, disabled=["edm"]))
-    monkeypatch.setattr(zoo, "default_zoo", lambda: without)
+    without = resolving.Zoo(plugins.Plugins(points, disabled=["edm"]))
+    monkeypatch.setattr(resolving, "default_zoo", lambda: without)
     outcome = cli("compare", "tiny-edm", "theory-gaussian", *QUICK)
     assert outcome.code == 3
     assert "plugin edm is disabled" in outcome.err

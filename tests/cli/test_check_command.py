@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from reprozoo import testing
-from reprozoo.cards import BundledSource, Registry
-from reprozoo.plugins import installed_plugins
 from reprozoo.testing import CHECKS, DENOISER_CHECKS
+from reprozoo.zoo.cards import BundledSource, Registry
+from reprozoo.zoo.plugins import installed_plugins
 from tests.cli.conftest import Cli
 from tests.originals import OWN, write_card, write_own_card
 

@@ -11,8 +11,8 @@ import click
 import pytest
 
 from reprozoo import cli as command_line
+from reprozoo.base.errors import ContractError, IntegrityError, PartialError, PluginError, UnavailableError, UsageError
 from reprozoo.cli import COMMANDS, app, common, models
-from reprozoo.errors import ContractError, IntegrityError, PartialError, PluginError, UnavailableError, UsageError
 from tests.cli.conftest import Cli
 
 HEAVY = {"torch", "onnxruntime", "diffusers", "transformers", "matplotlib", "scipy"}

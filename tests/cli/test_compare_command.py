@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reprozoo.engine.results import Comparison, Generalization
 from reprozoo.report.files import read_comparison
-from reprozoo.results import Comparison, Generalization
 from tests.cli.conftest import Cli, Outcome
 
 PAIR = ("theory-gaussian", "theory-gaussian+flow=sampler+steps=3")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from reprozoo.cards import Registry
 from reprozoo.cli.new_plugin import FILES, TEMPLATES, filled, words_of
+from reprozoo.zoo.cards import Registry
 from tests.cli.conftest import Cli
 
 

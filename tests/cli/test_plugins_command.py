@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from reprozoo import paths
-from reprozoo.plugins import API_VERSION, DISABLE_VARIABLE, Registered, installed_plugins, installed_registry
-from reprozoo.zoo import default_zoo
+from reprozoo.base import paths
+from reprozoo.zoo.plugins import API_VERSION, DISABLE_VARIABLE, Registered, installed_plugins, installed_registry
+from reprozoo.zoo.resolving import default_zoo
 from tests.cli.conftest import Cli
 
 

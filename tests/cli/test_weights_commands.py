@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from reprozoo import zoo
-from reprozoo.cards import Registry
+from reprozoo.zoo.cards import Registry
 from tests import hub_layouts
 from tests.hub_server import hub_server
 
@@ -74,7 +74,7 @@ def cards(tmp_path, monkeypatch):
 @pytest.fixture
 def weights(cards):
     """Weights that fit the card, as torch saves them."""
-    from reprozoo.networks.uvit import UViT
+    from reprozoo.diffusion.networks.uvit import UViT
 
     network = UViT(img_size=8, patch_size=4, embed_dim=8, depth=2, num_heads=2)
     torch.save(network.state_dict(), cards / "m.pth")

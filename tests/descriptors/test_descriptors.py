@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from reprozoo.cards import DescriptorCard, PypiSource, Registry
-from reprozoo.descriptors import Descriptor, DescriptorContext, descriptor_names, load_descriptor
-from reprozoo.descriptors.base import CHUNK
-from reprozoo.descriptors.pixels import Pixels
-from reprozoo.descriptors.sscd import Sscd, load
-from reprozoo.errors import ContractError, IntegrityError, UnavailableError, UsageError
-from reprozoo.plugins import DescriptorSpec, PluginRecord, Plugins
+from reprozoo.base.errors import ContractError, IntegrityError, UnavailableError, UsageError
+from reprozoo.measures.descriptors import Descriptor, DescriptorContext, descriptor_names, load_descriptor
+from reprozoo.measures.descriptors.base import CHUNK
+from reprozoo.measures.descriptors.pixels import Pixels
+from reprozoo.measures.descriptors.sscd import Sscd, load
+from reprozoo.zoo.cards import DescriptorCard, PypiSource, Registry
+from reprozoo.zoo.plugins import DescriptorSpec, PluginRecord, Plugins
 
 ROOT = Path(__file__).parents[2]
 
@@ -142,7 +142,7 @@ def loads_with_a_crash(context: DescriptorContext) -> object:
 
 
 def test_a_plugins_descriptor_is_found_by_name() -> None:
-    plugins = OfPlugins("reprozoo.descriptors.pixels:load")
+    plugins = OfPlugins("reprozoo.measures.descriptors.pixels:load")
     found = load_descriptor("theirs", plugins=plugins)
     assert found.id == "pixels@32"
     assert [dict(plugin) for plugin in found.plugins] == [

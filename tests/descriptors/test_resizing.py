@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from reprozoo.descriptors.resizing import resize_bilinear
+from reprozoo.measures.descriptors.resizing import resize_bilinear
 
 
 def noise(height: int, width: int, count: int = 2) -> Tensor:

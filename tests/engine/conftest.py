@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reprozoo.store import Store
+from reprozoo.engine.store import Store
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from reprozoo.base.errors import UsageError
 from reprozoo.engine import score
-from reprozoo.errors import UsageError
-from reprozoo.store import Store
+from reprozoo.engine.store import Store
 from tests.fakes import FakeZoo, run, some_images, two
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reprozoo.datasets import load_dataset
+from reprozoo.base.errors import UsageError
 from reprozoo.engine import ProgressEvent, generalize
-from reprozoo.errors import UsageError
-from reprozoo.results import Generalization
-from reprozoo.store import Store
+from reprozoo.engine.results import Generalization
+from reprozoo.engine.store import Store
+from reprozoo.zoo.datasets import load_dataset
 from tests.fakes import FakeRecipe, FakeZoo, logged, run, some_images, two
 
 

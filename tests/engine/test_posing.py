@@ -9,14 +9,14 @@ import pytest
 from PIL import Image
 
 from reprozoo import compare
-from reprozoo.conditions import InTurn
+from reprozoo.base.errors import UsageError
 from reprozoo.engine.posing import observed_rows, pose, problem_settings, reconstructed
 from reprozoo.engine.setup import Setup, default_batch_size
-from reprozoo.errors import UsageError
+from reprozoo.engine.store import Store
 from reprozoo.inverse import Observations, SolvingZoo
-from reprozoo.noise import NoiseBank
-from reprozoo.store import Store
-from reprozoo.zoo import default_zoo
+from reprozoo.maps.conditions import InTurn
+from reprozoo.maps.noise.bank import NoiseBank
+from reprozoo.zoo.resolving import default_zoo
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from reprozoo.descriptors import Descriptor
-from reprozoo.devices import resolve_device
+from reprozoo.base.devices import resolve_device
+from reprozoo.base.errors import ContractError, IntegrityError, UsageError
 from reprozoo.engine import compare
-from reprozoo.errors import ContractError, IntegrityError, UsageError
-from reprozoo.maps import Condition
-from reprozoo.store import Store
+from reprozoo.engine.store import Store
+from reprozoo.maps.condition import Condition
+from reprozoo.measures.descriptors import Descriptor
 from tests.fakes import FakeRecipe, FakeZoo, logged, run, two
 
 # --- what must not be believed ---------------------------------------------------------------------------------------

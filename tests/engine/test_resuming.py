@@ -15,13 +15,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from reprozoo import files
-from reprozoo.descriptors.pixels import Pixels
+from reprozoo.base import files
+from reprozoo.base.errors import IntegrityError, PartialError
 from reprozoo.engine import ProgressEvent
 from reprozoo.engine.describing import describe_all
 from reprozoo.engine.sampling import ArrayRows
-from reprozoo.errors import IntegrityError, PartialError
-from reprozoo.store import Store
+from reprozoo.engine.store import Store
+from reprozoo.measures.descriptors.pixels import Pixels
 from tests.fakes import SLOW_SAMPLES, logged, run, slow_compare, snapshot, some_images, two
 
 

@@ -14,15 +14,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from reprozoo.conditions import InTurn, RandomClasses
+from reprozoo.base.errors import PartialError, UsageError
 from reprozoo.engine import compare, default_batch_size
+from reprozoo.engine.executors import LocalExecutor, ShardTask
 from reprozoo.engine.sampling import images_document, sample_models
 from reprozoo.engine.setup import Setup
-from reprozoo.errors import PartialError, UsageError
-from reprozoo.executors import LocalExecutor, ShardTask
-from reprozoo.maps import Condition
-from reprozoo.noise import NoiseBank, export_noise, random_class
-from reprozoo.store import Store
+from reprozoo.engine.store import Store
+from reprozoo.maps.condition import Condition
+from reprozoo.maps.conditions import InTurn, RandomClasses
+from reprozoo.maps.noise.bank import NoiseBank
+from reprozoo.maps.noise.classes import random_class
+from reprozoo.maps.noise.files import export_noise
 from tests.fakes import SHAPE, FakeMap, FakeRecipe, FakeZoo, logged, run, two
 
 # --- sampled once ----------------------------------------------------------------------------------------------------
@@ -35,7 +37,9 @@ def test_a_second_run_samples_nothing_loads_nothing_and_says_the_same(
     first = run(zoo, store, noise_floor=64)
     monkeypatch.setattr(FakeRecipe, "load", lambda self: pytest.fail("a model was loaded"))
     monkeypatch.setattr(NoiseBank, "noise", lambda *_: pytest.fail("noise was drawn"))
-    monkeypatch.setattr("reprozoo.descriptors.pixels.Pixels.describe", lambda *_: pytest.fail("an image was described"))
+    monkeypatch.setattr(
+        "reprozoo.measures.descriptors.pixels.Pixels.describe", lambda *_: pytest.fail("an image was described")
+    )
     second = run(zoo, store, noise_floor=64)
     assert logged(log) == 2 * (70 + 64)
     assert [model.sampled for model in first.models] == [70, 70]

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 import torch
 
-from reprozoo.conditions import InTurn, RandomClasses
-from reprozoo.descriptors.pixels import Pixels
+from reprozoo.base.errors import UsageError
 from reprozoo.engine import ProgressEvent, compare, score
 from reprozoo.engine.judging import make_rules
-from reprozoo.errors import UsageError
-from reprozoo.maps import Condition
-from reprozoo.noise import NoiseBank
-from reprozoo.results import Comparison, Generalization
-from reprozoo.store import Store
+from reprozoo.engine.results import Comparison, Generalization
+from reprozoo.engine.store import Store
+from reprozoo.maps.condition import Condition
+from reprozoo.maps.conditions import InTurn, RandomClasses
+from reprozoo.maps.noise.bank import NoiseBank
+from reprozoo.measures.descriptors.pixels import Pixels
 from tests.fakes import SHAPE, FakeMap, FakeRecipe, FakeZoo, logged, run, snapshot, two
 
 # --- scores ----------------------------------------------------------------------------------------------------------

@@ -11,13 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
-from reprozoo.conditions import InTurn, RandomClasses
-from reprozoo.errors import UsageError
-from reprozoo.images import from_uint8
+from reprozoo.base.errors import UsageError
 from reprozoo.inverse import Observation, ObservedBatch, make_operator, observations_of, observe
 from reprozoo.inverse.masks import Mask, centre_box
-from reprozoo.maps import Condition
-from reprozoo.noise import NoiseBank
+from reprozoo.maps.condition import Condition
+from reprozoo.maps.conditions import InTurn, RandomClasses
+from reprozoo.maps.images import from_uint8
+from reprozoo.maps.noise.bank import NoiseBank
 
 SHAPE = (3, 8, 8)
 BOX = centre_box(SHAPE, width=4)
@@ -163,8 +163,8 @@ def test_observations_travel_to_other_processes(archive: Path) -> None:
 
 
 def test_one_image_of_a_named_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    from reprozoo.datasets import ImageDataset
     from reprozoo.inverse import sources
+    from reprozoo.zoo.datasets import ImageDataset
 
     asked = []
 

@@ -11,12 +11,12 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from reprozoo.errors import ContractError, UsageError
-from reprozoo.images import save_png
+from reprozoo.base.errors import ContractError, UsageError
 from reprozoo.inverse import LinearOperator, make_operator, operators
 from reprozoo.inverse.separable import apply_separable, reflection
-from reprozoo.noise import NoiseBank
-from reprozoo.plugins import OperatorSpec
+from reprozoo.maps.images import save_png
+from reprozoo.maps.noise.bank import NoiseBank
+from reprozoo.zoo.plugins import OperatorSpec
 
 SHAPE = (3, 12, 16)
 SPECS = (

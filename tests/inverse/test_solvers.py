@@ -13,12 +13,14 @@ from reprozoo_plugins.theory.gaussian import Gaussian
 from reprozoo_plugins.theory.posterior import PosteriorGain
 from torch import Tensor
 
-from reprozoo.errors import ContractError, PluginError, UsageError
+from reprozoo.base.errors import ContractError, PluginError, UsageError
+from reprozoo.diffusion.denoisers import DenoiserMap
 from reprozoo.inverse import Observation, SolverRecipe, SolvingZoo, make_operator, make_solver
-from reprozoo.maps import Condition, DenoiserMap, NoiseToImageMap
-from reprozoo.noise import NoiseBank
-from reprozoo.plugins import Option, SolverSpec
-from reprozoo.zoo import content_digests, default_zoo
+from reprozoo.maps.condition import Condition
+from reprozoo.maps.contract import NoiseToImageMap
+from reprozoo.maps.noise.bank import NoiseBank
+from reprozoo.zoo.plugins import Option, SolverSpec
+from reprozoo.zoo.resolving import content_digests, default_zoo
 
 IMAGES = (3, 32, 32)
 

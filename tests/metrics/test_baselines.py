@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from reprozoo.errors import ContractError
-from reprozoo.metrics import partners, shuffle_shifts
+from reprozoo.base.errors import ContractError
+from reprozoo.measures import partners, shuffle_shifts
 
 
 @pytest.mark.parametrize("count", [*range(2, 40), 1000, 10_000])

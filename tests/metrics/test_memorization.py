@@ -5,9 +5,9 @@ from fractions import Fraction
 import pytest
 import torch
 
-from reprozoo.errors import ContractError
-from reprozoo.metrics import PixelNeighbours, memorization_ratio, memorized, pixel_neighbours
-from reprozoo.metrics.memorization import _block
+from reprozoo.base.errors import ContractError
+from reprozoo.measures import PixelNeighbours, memorization_ratio, memorized, pixel_neighbours
+from reprozoo.measures.memorization import _block
 
 
 def images(seed, count, size=4):

@@ -5,15 +5,8 @@ import math
 import pytest
 import torch
 
-from reprozoo.errors import ContractError
-from reprozoo.metrics import (
-    mae_score,
-    mean_absolute_errors,
-    pairs,
-    pfd,
-    rp_score,
-    similarities,
-)
+from reprozoo.base.errors import ContractError
+from reprozoo.measures import mae_score, mean_absolute_errors, pairs, pfd, rp_score, similarities
 
 N, DIM = 50, 16
 

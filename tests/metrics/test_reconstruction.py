@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from reprozoo.errors import ContractError
-from reprozoo.metrics import data_misfits, psnr
+from reprozoo.base.errors import ContractError
+from reprozoo.measures import data_misfits, psnr
 
 
 def test_psnr_by_hand() -> None:

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from reprozoo.errors import ContractError
-from reprozoo.metrics import gl_score, nearest, similarities
-from reprozoo.metrics.checks import full_precision
-from reprozoo.metrics.search import _block
+from reprozoo.base.errors import ContractError
+from reprozoo.measures import gl_score, nearest, similarities
+from reprozoo.measures.checks import full_precision
+from reprozoo.measures.search import _block
 
 
 def unit_rows(seed, count, dim=32):

@@ -6,9 +6,9 @@ from fractions import Fraction
 import pytest
 import torch
 
-from reprozoo.errors import ContractError
-from reprozoo.metrics import mcnemar, wilson_interval
-from reprozoo.metrics.statistics import _half_binomial_tail
+from reprozoo.base.errors import ContractError
+from reprozoo.measures import mcnemar, wilson_interval
+from reprozoo.measures.statistics import _half_binomial_tail
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from reprozoo.errors import ContractError
-from reprozoo.metrics import (
+from reprozoo.base.errors import ContractError
+from reprozoo.measures import (
     above,
     below,
     count_near_threshold,

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from reprozoo import IntegrityError
-from reprozoo.networks.autoencoder import DECODED_AT_ONCE, LATENT_SCALE, LatentDecoder
-from reprozoo.weights import read_checkpoint
+from reprozoo.diffusion.networks.autoencoder import DECODED_AT_ONCE, LATENT_SCALE, LatentDecoder
+from reprozoo.zoo.weights import read_checkpoint
 from tests.autoencoders import tiny_autoencoder
 
 OLD = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}

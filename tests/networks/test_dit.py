@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from reprozoo.networks.dit import DiT, sin_cos_positions
+from reprozoo.diffusion.networks.dit import DiT, sin_cos_positions
 from tests.seeded import seeded
 
 

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from reprozoo.networks.ddpm_unet import DDPMUNet
-from reprozoo.networks.multistage_unet import MultistageUNet
-from reprozoo.networks.progressive_unet import ProgressiveUNet
-from reprozoo.networks.song_unet import SongUNet
+from reprozoo.diffusion.networks.ddpm_unet import DDPMUNet
+from reprozoo.diffusion.networks.multistage_unet import MultistageUNet
+from reprozoo.diffusion.networks.progressive_unet import ProgressiveUNet
+from reprozoo.diffusion.networks.song_unet import SongUNet
 
 SMALL: dict[str, Any] = {"model_channels": 32, "channel_mult": [1, 1], "num_blocks": 1, "attn_resolutions": [4]}
 STAGES = {"en_model_channels": 8, "de_model_channels": [8, 4], "stage_starts": [0.5], "out_channels": 3}

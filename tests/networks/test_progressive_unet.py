@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from reprozoo.networks.embeddings import sin_cos
-from reprozoo.networks.progressive_unet import ProgressiveUNet, state_dict_from_flax
+from reprozoo.diffusion.networks.embeddings import sin_cos
+from reprozoo.diffusion.networks.progressive_unet import ProgressiveUNet, state_dict_from_flax
 from tests.seeded import seeded
 
 

@@ -8,8 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from reprozoo.networks.song_blocks import Conv2d, FourierEmbedding, PositionalEmbedding, UNetBlock, pixel_attention
-from reprozoo.networks.song_unet import SongUNet
+from reprozoo.diffusion.networks.song_blocks import (
+    Conv2d,
+    FourierEmbedding,
+    PositionalEmbedding,
+    UNetBlock,
+    pixel_attention,
+)
+from reprozoo.diffusion.networks.song_unet import SongUNet
 
 CONFIGS = {
     "ddpmpp": {"embedding_type": "positional", "encoder_type": "standard", "resample_filter": (1, 1)},

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from reprozoo.errors import IntegrityError
-from reprozoo.networks.adm_names import from_guided_diffusion
-from reprozoo.networks.adm_unet import ADMBlock, ADMUNet
-from reprozoo.networks.ddpm_unet import DDPMUNet
-from reprozoo.networks.embeddings import cos_sin
-from reprozoo.networks.multistage_unet import MultistageUNet
-from reprozoo.networks.song_blocks import pixel_attention
-from reprozoo.networks.song_names import from_score_sde, score_sde_parameters
-from reprozoo.networks.song_unet import SongUNet
+from reprozoo.base.errors import IntegrityError
+from reprozoo.diffusion.networks.adm_names import from_guided_diffusion
+from reprozoo.diffusion.networks.adm_unet import ADMBlock, ADMUNet
+from reprozoo.diffusion.networks.ddpm_unet import DDPMUNet
+from reprozoo.diffusion.networks.embeddings import cos_sin
+from reprozoo.diffusion.networks.multistage_unet import MultistageUNet
+from reprozoo.diffusion.networks.song_blocks import pixel_attention
+from reprozoo.diffusion.networks.song_names import from_score_sde, score_sde_parameters
+from reprozoo.diffusion.networks.song_unet import SongUNet
 
 
 def millions(network: torch.nn.Module) -> float:

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from reprozoo.networks.embeddings import cos_sin
-from reprozoo.networks.transformer import Attention
-from reprozoo.networks.uvit import UViT
+from reprozoo.diffusion.networks.embeddings import cos_sin
+from reprozoo.diffusion.networks.transformer import Attention
+from reprozoo.diffusion.networks.uvit import UViT
 
 
 def randomised(network: nn.Module) -> nn.Module:

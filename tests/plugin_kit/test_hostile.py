@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from reprozoo.plugins import installed_plugins, installed_registry
-from reprozoo.zoo import default_zoo
+from reprozoo.zoo.plugins import installed_plugins, installed_registry
+from reprozoo.zoo.resolving import default_zoo
 from tests.cli.conftest import Cli
 
 HOOKS = """

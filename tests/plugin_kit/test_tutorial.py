@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from reprozoo.plugins.specs import Hooks
 from reprozoo.testing import CHECKS
+from reprozoo.zoo.plugins.specs import Hooks
 from tests.plugin_kit.environments import Environment
 from tests.plugin_kit.tutorial import PAGE, steps
 

@@ -13,7 +13,7 @@ import torch
 import reprozoo
 from reprozoo import Condition, IntegrityError, NoiseBank, UnavailableError, UsageError
 from reprozoo import cli as command_line
-from reprozoo.zoo import default_zoo
+from reprozoo.zoo.resolving import default_zoo
 from tests import pipelines
 from tests.hub_layouts import real_layout, single_model, text
 from tests.hub_server import HubServer, flipped

@@ -10,7 +10,7 @@ import torch
 from diffusers import DiTTransformer2DModel
 
 from reprozoo import IntegrityError, UsageError
-from reprozoo.networks.dit_latent import state_dict_from_original
+from reprozoo.diffusion.networks.dit_latent import state_dict_from_original
 from reprozoo.testing import assert_map_contract
 from tests.autoencoders import tiny_autoencoder
 from tests.families import assert_golden, load_family, relative, score_sde_file

@@ -18,14 +18,15 @@ from reprozoo_plugins.theory.gaussian import Gaussian
 from reprozoo_plugins.theory.posterior import GaussianPosteriorMap
 from torch import Tensor
 
-from reprozoo.errors import UsageError
+from reprozoo.base.errors import UsageError
+from reprozoo.diffusion.denoisers import DenoiserMap
+from reprozoo.diffusion.kernels import EDM, VE, VP, DiscreteVP, Kernel, RectifiedFlow, SubVP, at, x0_from_eps
+from reprozoo.diffusion.samplers import make_sampler
 from reprozoo.inverse import LinearOperator, Observation, ObservedBatch, make_operator
-from reprozoo.kernels import EDM, VE, VP, DiscreteVP, Kernel, RectifiedFlow, SubVP, at, x0_from_eps
-from reprozoo.maps import Condition, DenoiserMap
-from reprozoo.noise import NoiseBank
-from reprozoo.plugins import installed_plugins
-from reprozoo.samplers import make_sampler
+from reprozoo.maps.condition import Condition
+from reprozoo.maps.noise.bank import NoiseBank
 from reprozoo.testing import assert_map_contract
+from reprozoo.zoo.plugins import installed_plugins
 from tests.families import relative
 from tests.inverse.original import SHAPE, eps_network
 from tests.seeded import Golden

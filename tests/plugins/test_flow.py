@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import save_file
 
 from reprozoo import NoiseBank, UsageError
-from reprozoo.networks.dit import DiT
-from reprozoo.networks.song_unet import SongUNet
+from reprozoo.diffusion.networks.dit import DiT
+from reprozoo.diffusion.networks.song_unet import SongUNet
 from reprozoo.testing import assert_map_contract
 from tests.families import load_family
 

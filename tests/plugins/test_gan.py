@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import save_file
 
 from reprozoo import IntegrityError, NoiseBank, UsageError
-from reprozoo.cards import HubSource
-from reprozoo.networks.generators import GENERATORS, ConvGenerator
-from reprozoo.plugins import installed_registry
+from reprozoo.diffusion.networks.generators import GENERATORS, ConvGenerator
 from reprozoo.testing import assert_map_contract
+from reprozoo.zoo.cards import HubSource
+from reprozoo.zoo.plugins import installed_registry
 from tests.families import load_family
 
 SIMPLE = {"architecture": "simple-cnn", "z_dim": 6, "dim": 8, "dim_mults": [2, 1]}

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from reprozoo import Condition, NoiseBank
-from reprozoo.cards import Registry
-from reprozoo.zoo import Zoo
+from reprozoo.zoo.cards import Registry
+from reprozoo.zoo.resolving import Zoo
 from tests.families import relative
 from tests.originals import write_card
 

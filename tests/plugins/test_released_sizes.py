@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from reprozoo.cards import ModelCard
-from reprozoo.kernels import kernel_from_config
-from reprozoo.networks.dit import DiT
-from reprozoo.networks.dit_latent import LatentDiT
-from reprozoo.networks.progressive_unet import ProgressiveUNet
-from reprozoo.networks.uvit import UViT
-from reprozoo.plugins import installed_registry
-from reprozoo.samplers import make_sampler
+from reprozoo.diffusion.kernels import kernel_from_config
+from reprozoo.diffusion.networks.dit import DiT
+from reprozoo.diffusion.networks.dit_latent import LatentDiT
+from reprozoo.diffusion.networks.progressive_unet import ProgressiveUNet
+from reprozoo.diffusion.networks.uvit import UViT
+from reprozoo.diffusion.samplers import make_sampler
+from reprozoo.zoo.cards import ModelCard
+from reprozoo.zoo.plugins import installed_registry
 
 # Millions of parameters: arXiv:2209.12152, table 1; arXiv:2212.09748, table 1 (S/8 without its unread classes, XL/2
 # with diffusers' repeated embeddings); progressive distillation counted in the original.

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from reprozoo import NoiseBank, UsageError, load, resolve
-from reprozoo.noise import export_noise
+from reprozoo.maps.noise.files import export_noise
 
 SHAPE = (3, 8, 8)
 

@@ -13,11 +13,11 @@ from reprozoo_plugins.theory.gaussian import Gaussian
 from reprozoo_plugins.theory.mixture import Mixture, orthogonal_subspaces
 from torch import Tensor
 
-from reprozoo.errors import UsageError
-from reprozoo.kernels import EDM
-from reprozoo.noise import NoiseBank
-from reprozoo.samplers import make_sampler
-from reprozoo.zoo import load
+from reprozoo.base.errors import UsageError
+from reprozoo.diffusion.kernels import EDM
+from reprozoo.diffusion.samplers import make_sampler
+from reprozoo.maps.noise.bank import NoiseBank
+from reprozoo.zoo.resolving import load
 
 DIM = 12
 

@@ -15,11 +15,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from reprozoo import Condition, IntegrityError, LoadContext, ModelCard, NoiseBank, UsageError
-from reprozoo.cards import UNKNOWN
-from reprozoo.kernels import at, kernel_from_config
-from reprozoo.plugins import import_object, installed_plugins, installed_registry
-from reprozoo.samplers import RK45, ddim, make_sampler
+from reprozoo.diffusion.kernels import at, kernel_from_config
+from reprozoo.diffusion.samplers import RK45, ddim, make_sampler
 from reprozoo.testing import assert_map_contract
+from reprozoo.zoo.cards import UNKNOWN
+from reprozoo.zoo.plugins import import_object, installed_plugins, installed_registry
 from tests.families import load_family, relative
 from tests.originals import few_steps, original_weights, written
 from tests.seeded import Golden

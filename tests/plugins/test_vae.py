@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 
 from reprozoo import IntegrityError, NoiseBank, UsageError
-from reprozoo.networks.decoders import DECODERS, FlowDecoder
-from reprozoo.plugins import installed_registry
+from reprozoo.diffusion.networks.decoders import DECODERS, FlowDecoder
 from reprozoo.testing import assert_map_contract
+from reprozoo.zoo.plugins import installed_registry
 from tests.families import load_family
 
 GATED = {"architecture": "vampprior", "z_dim": 5, "hidden": 12, "image_shape": [3, 8, 8]}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reprozoo.results import (
+from reprozoo.engine.results import (
     Baseline,
     Comparison,
     Curve,

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reprozoo.errors import PartialError, UsageError
+from reprozoo.base.errors import PartialError, UsageError
+from reprozoo.engine.results import Generalization
 from reprozoo.report import files
-from reprozoo.results import Generalization
 from tests.report import made_results as made
 
 

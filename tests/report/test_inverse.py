@@ -8,12 +8,12 @@ import shlex
 
 from rich.console import Console
 
+from reprozoo.engine.results import Comparison
 from reprozoo.report import words
 from reprozoo.report.gallery import comparison_gallery
 from reprozoo.report.html import comparison_html
 from reprozoo.report.provenance import command_of
 from reprozoo.report.terminal import print_comparison
-from reprozoo.results import Comparison
 from tests.report import made_results as made
 
 

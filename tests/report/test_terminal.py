@@ -7,8 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
+from reprozoo.engine.results import Comparison
 from reprozoo.report import terminal
-from reprozoo.results import Comparison
 from tests.report import made_results as made
 
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from reprozoo.engine.results import Comparison
 from reprozoo.report import words
-from reprozoo.results import Comparison
 from tests.report import made_results as made
 
 

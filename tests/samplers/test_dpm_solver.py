@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from reprozoo.errors import UsageError
-from reprozoo.kernels import VP, DiscreteVP, Kernel, at
-from reprozoo.samplers import dpm_solver_pp_multistep, dpm_solver_singlestep
-from reprozoo.samplers.schedules import TIME_SPACINGS, singlestep_sigmas
+from reprozoo.base.errors import UsageError
+from reprozoo.diffusion.kernels import VP, DiscreteVP, Kernel, at
+from reprozoo.diffusion.samplers import dpm_solver_pp_multistep, dpm_solver_singlestep
+from reprozoo.diffusion.samplers.schedules import TIME_SPACINGS, singlestep_sigmas
 from tests.gaussian import Gaussian
 
 DATA = Gaussian.random()

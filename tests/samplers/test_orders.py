@@ -13,9 +13,9 @@ from itertools import pairwise
 import pytest
 from torch import Tensor
 
-from reprozoo.kernels import VP, at
-from reprozoo.samplers import ddim, dpm_solver_pp_multistep, dpm_solver_singlestep, euler, heun, karras_sigmas
-from reprozoo.samplers.schedules import TIME_SPACINGS, singlestep_sigmas
+from reprozoo.diffusion.kernels import VP, at
+from reprozoo.diffusion.samplers import ddim, dpm_solver_pp_multistep, dpm_solver_singlestep, euler, heun, karras_sigmas
+from reprozoo.diffusion.samplers.schedules import TIME_SPACINGS, singlestep_sigmas
 from tests.gaussian import Gaussian
 
 KERNEL = VP()

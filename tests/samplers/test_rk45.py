@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from reprozoo.errors import IntegrityError
-from reprozoo.kernels import EDM, VE, VP, CosineVP, Kernel, RectifiedFlow, SubVP, at
-from reprozoo.samplers import RK45, make_sampler, rk45
-from reprozoo.samplers.rk45 import A, C, E
+from reprozoo.base.errors import IntegrityError
+from reprozoo.diffusion.kernels import EDM, VE, VP, CosineVP, Kernel, RectifiedFlow, SubVP, at
+from reprozoo.diffusion.samplers import RK45, make_sampler, rk45
+from reprozoo.diffusion.samplers.rk45 import A, C, E
 from tests.gaussian import Counting, Gaussian
 
 KERNELS = [VP(), SubVP(), VE(), EDM(), CosineVP(), RectifiedFlow()]

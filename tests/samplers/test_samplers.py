@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from reprozoo.errors import UsageError
-from reprozoo.kernels import EDM, VE, VP, CosineVP, DiscreteVP, Kernel, RectifiedFlow, SubVP, at
-from reprozoo.samplers import (
+from reprozoo.base.errors import UsageError
+from reprozoo.diffusion.kernels import EDM, VE, VP, CosineVP, DiscreteVP, Kernel, RectifiedFlow, SubVP, at
+from reprozoo.diffusion.samplers import (
     SAMPLERS,
     SPACINGS,
     FixedStepSampler,

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from reprozoo.errors import UsageError
-from reprozoo.kernels import EDM, VP, CosineVP, RectifiedFlow, at
-from reprozoo.samplers.schedules import (
+from reprozoo.base.errors import UsageError
+from reprozoo.diffusion.kernels import EDM, VP, CosineVP, RectifiedFlow, at
+from reprozoo.diffusion.samplers.schedules import (
     karras_sigmas,
     logsnr_sigmas,
     multistep_orders,

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reprozoo.kernels import EDM
-from reprozoo.maps import Condition, NoiseToImageMap
-from reprozoo.samplers import make_sampler
+from reprozoo.diffusion.kernels import EDM
+from reprozoo.diffusion.samplers import make_sampler
+from reprozoo.maps.condition import Condition
+from reprozoo.maps.contract import NoiseToImageMap
 from tests.toys import SHAPE, Toy, ToyClasses, ToyDenoiser
 
 

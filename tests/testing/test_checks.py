@@ -9,8 +9,9 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from reprozoo.errors import UsageError
-from reprozoo.maps import Condition, NoiseToImageMap
+from reprozoo.base.errors import UsageError
+from reprozoo.maps.condition import Condition
+from reprozoo.maps.contract import NoiseToImageMap
 from reprozoo.testing import (
     BATCH,
     CHECKS,

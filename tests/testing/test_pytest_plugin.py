@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from reprozoo.plugins import REGISTRY_VARIABLE
 from reprozoo.testing import CHECKS
+from reprozoo.zoo.plugins import REGISTRY_VARIABLE
 from tests.originals import write_card
 
 ROOT = Path(__file__).parents[2]

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from reprozoo.cards import BundledSource, ManualSource, UrlSource
-from reprozoo.errors import IntegrityError, PartialError, UnavailableError, UsageError
-from reprozoo.files import bytes_on_disk
-from reprozoo.weights import cache, content_digest, fetch, http, sha256_of, status
+from reprozoo.base.errors import IntegrityError, PartialError, UnavailableError, UsageError
+from reprozoo.base.files import bytes_on_disk
+from reprozoo.zoo.cards import BundledSource, ManualSource, UrlSource
+from reprozoo.zoo.weights import cache, content_digest, fetch, http, sha256_of, status
 
 FETCH = """
 import sys

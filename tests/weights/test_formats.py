@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from reprozoo.errors import IntegrityError, UnavailableError, UsageError
-from reprozoo.weights import read_checkpoint, read_folder, read_tensors, recognise
+from reprozoo.base.errors import IntegrityError, UnavailableError, UsageError
+from reprozoo.zoo.weights import read_checkpoint, read_folder, read_tensors, recognise
 from tests import hub_layouts
 from tests.weights import makers
 
@@ -139,7 +139,7 @@ def test_unknown_format(tmp_path):
 
 
 def test_a_file_over_the_declared_size(tmp_path, monkeypatch):
-    from reprozoo.weights import checkpoint
+    from reprozoo.zoo.weights import checkpoint
 
     save_file({"a": torch.ones(100)}, tmp_path / "m.safetensors")
     monkeypatch.setattr(checkpoint, "MAX_BYTES", 100)

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 
-from reprozoo.errors import ReprozooError
-from reprozoo.weights import read_checkpoint
-from reprozoo.weights.inert import _ACTIONS, _REFUSED
+from reprozoo.base.errors import ReprozooError
+from reprozoo.zoo.weights import read_checkpoint
+from reprozoo.zoo.weights.inert import _ACTIONS, _REFUSED
 from tests.weights import makers
 
 FORMATS = ("safetensors", "torch", "torch-legacy", "nvidia-pickle", "score-sde", "flax")

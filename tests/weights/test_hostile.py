@@ -17,10 +17,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from reprozoo.errors import IntegrityError, ReprozooError, UsageError
-from reprozoo.weights import clients, read_checkpoint, read_tensors
-from reprozoo.weights.inert import PickleProblem
-from reprozoo.weights.nvidia import Budget, plain
+from reprozoo.base.errors import IntegrityError, ReprozooError, UsageError
+from reprozoo.zoo.weights import clients, read_checkpoint, read_tensors
+from reprozoo.zoo.weights.inert import PickleProblem
+from reprozoo.zoo.weights.nvidia import Budget, plain
 from tests.weights import makers
 
 READERS = ("auto", "torch", "nvidia-pickle", "score-sde", "flax")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from reprozoo.errors import IntegrityError, PartialError, UnavailableError, UsageError
-from reprozoo.weights.http import Patience, check_secure, download, remote_size
+from reprozoo.base.errors import IntegrityError, PartialError, UnavailableError, UsageError
+from reprozoo.zoo.weights.http import Patience, check_secure, download, remote_size
 
 QUICK = Patience(timeout_s=0.5, attempts=3, backoff_s=0.01)
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from reprozoo.cards import HubSource
-from reprozoo.errors import IntegrityError, PartialError, UnavailableError
-from reprozoo.weights import check_room, fetch, plan, read_checkpoint, read_folder, size_of, status
+from reprozoo.base.errors import IntegrityError, PartialError, UnavailableError
+from reprozoo.zoo.cards import HubSource
+from reprozoo.zoo.weights import check_room, fetch, plan, read_checkpoint, read_folder, size_of, status
 from tests import hub_layouts
 from tests.hub_server import TOKEN, cut, flipped, headers, hub_server, shorter, slow
 from tests.hub_server import status as answers

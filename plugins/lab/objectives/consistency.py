@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from reprozoo import UsageError
-from reprozoo.kernels import consistency_preconditioning, edm_preconditioning, per_sample, x0_from_F
-from reprozoo.samplers import karras_sigmas
+from reprozoo.diffusion.kernels import consistency_preconditioning, edm_preconditioning, per_sample, x0_from_F
+from reprozoo.diffusion.samplers import karras_sigmas
 
 from ..ema import update_ema
 from .base import Batch, Network, Networks, Objective

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reprozoo.kernels import (
+from reprozoo.diffusion.kernels import (
     EDM,
     VP,
     CosineVP,
@@ -27,7 +27,7 @@ from reprozoo.kernels import (
     x0_from_flow,
     x0_from_v,
 )
-from reprozoo.samplers import Sampler, make_sampler
+from reprozoo.diffusion.samplers import Sampler, make_sampler
 
 from .base import DenoisingObjective, Network
 

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from reprozoo import UsageError
-from reprozoo.kernels import per_sample
-from reprozoo.samplers import Sampler, make_sampler
+from reprozoo.diffusion.kernels import per_sample
+from reprozoo.diffusion.samplers import Sampler, make_sampler
 
 from .base import Batch, Network, Networks
 from .denoising import X0Objective

@@ -16,8 +16,8 @@ from reprozoo_plugins.lab.data import made_images, recipe_data, selected, traini
 from reprozoo_plugins.lab.recipe import DataSpec, Recipe
 
 from reprozoo import IntegrityError, NoiseBank, UsageError, zoo
-from reprozoo.datasets import load_dataset
-from reprozoo.images import to_uint8
+from reprozoo.maps.images import to_uint8
+from reprozoo.zoo.datasets import load_dataset
 from tests.plugins.lab.runs import recipe
 from tests.toys import Toy
 

@@ -24,8 +24,8 @@ from reprozoo_plugins.lab.trainer import Trainer
 from torch import Tensor
 
 from reprozoo import UnavailableError, UsageError
-from reprozoo.cards import Registry
-from reprozoo.plugins import installed_registry
+from reprozoo.zoo.cards import Registry
+from reprozoo.zoo.plugins import installed_registry
 from tests.plugins.lab.runs import pictures, recipe, trainer
 
 

@@ -16,10 +16,10 @@ from reprozoo_plugins.lab.objectives.progressive import ProgressiveDistillation
 from torch import Tensor, nn
 
 from reprozoo import NoiseBank, UsageError
-from reprozoo.kernels import at
-from reprozoo.networks.decoders import FlowDecoder, GatedDecoder
-from reprozoo.networks.generators import ConvGenerator
-from reprozoo.samplers import heun, make_sampler
+from reprozoo.diffusion.kernels import at
+from reprozoo.diffusion.networks.decoders import FlowDecoder, GatedDecoder
+from reprozoo.diffusion.networks.generators import ConvGenerator
+from reprozoo.diffusion.samplers import heun, make_sampler
 from tests.plugins.lab.toys import Gaussian, GaussianF, GaussianX0, PixelNet
 
 DENOISING: dict[str, dict[str, Any]] = {

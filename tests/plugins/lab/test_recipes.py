@@ -19,10 +19,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from reprozoo import Condition, NoiseBank, UsageError
-from reprozoo.cards import BundledSource, UntrainedSource
-from reprozoo.images import to_uint8
-from reprozoo.maps import DenoiserMap
-from reprozoo.plugins import installed_registry
+from reprozoo.diffusion.denoisers import DenoiserMap
+from reprozoo.maps.images import to_uint8
+from reprozoo.zoo.cards import BundledSource, UntrainedSource
+from reprozoo.zoo.plugins import installed_registry
 from tests.families import load_family
 from tests.plugins.lab.runs import UNET, randomised, recipe
 

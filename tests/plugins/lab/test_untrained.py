@@ -12,9 +12,9 @@ from safetensors.torch import save_file
 
 from reprozoo import NoiseBank, UnavailableError, load, resolve
 from reprozoo import cli as command_line
-from reprozoo.cards import UntrainedSource
-from reprozoo.plugins import installed_registry
-from reprozoo.weights import fetch, import_file, importable, status
+from reprozoo.zoo.cards import UntrainedSource
+from reprozoo.zoo.plugins import installed_registry
+from reprozoo.zoo.weights import fetch, import_file, importable, status
 from tests.plugins.lab.runs import randomised
 
 UNTRAINED = [

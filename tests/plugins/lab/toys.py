@@ -9,7 +9,7 @@ from reprozoo_plugins.lab.objectives import DenoisingObjective
 from reprozoo_plugins.lab.objectives.denoising import EDMObjective, TimedObjective, X0Objective
 from torch import Tensor, nn
 
-from reprozoo.kernels import per_sample
+from reprozoo.diffusion.kernels import per_sample
 
 
 class Gaussian:

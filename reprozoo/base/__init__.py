@@ -1,0 +1,1 @@
+"""Errors, files, places and devices: nothing of the field."""

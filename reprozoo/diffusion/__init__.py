@@ -1,0 +1,1 @@
+"""Kernels, samplers, denoisers, and the networks that families share."""

@@ -1,6 +1,0 @@
-"""Executors: who makes the shards. The store is the only thing they share, so an executor only moves work."""
-
-from reprozoo.executors.base import Executor, Recipe, ShardDone, ShardTask
-from reprozoo.executors.local import LocalExecutor
-
-__all__ = ["Executor", "LocalExecutor", "Recipe", "ShardDone", "ShardTask"]

@@ -1,0 +1,1 @@
+"""The contract: noise and conditions in, images out."""

@@ -1,0 +1,1 @@
+"""The noise: drawn by the core, never by a plugin, and the same wherever it is drawn."""

@@ -1,0 +1,153 @@
+"""Memorization in pixels: is the nearest training image far nearer than the next one?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from reprozoo.base.errors import ContractError
+from reprozoo.measures.checks import check_images, full_precision, row_blocks
+from reprozoo.measures.thresholds import share
+
+BUDGET_BYTES = 256 * 2**20
+MAX_ROWS = 1024
+PIECE = 1024  # terms of a float32 sum of products of integers within ±128: at most 2**24, so every partial sum is exact
+
+
+@dataclass(frozen=True)
+class PixelNeighbours:
+    """The two training images nearest to each sample, by Euclidean distance of pixels.
+
+    Attributes:
+        squared_distance: (n, 2) int64, exact, increasing.
+        index: (n, 2) int64 rows of the training set; the smaller one first where distances are equal.
+    """
+
+    squared_distance: Tensor
+    index: Tensor
+
+    @property
+    def ratio(self) -> Tensor:
+        """(n,) float64: distance to the nearest over distance to the next; 0 where both are 0 (a copied duplicate)."""
+        first, second = self.squared_distance.double().unbind(1)
+        return (first / second.clamp_min(1)).sqrt_()
+
+
+def pixel_neighbours(
+    images_u8: Tensor, train_images_u8: Tensor, *, budget_bytes: int = BUDGET_BYTES
+) -> PixelNeighbours:
+    """Find the two nearest training images of each sample, exactly: distances are integers and none is rounded.
+
+    |a|^2 - 2ab + |b|^2 of pixels shifted to ±128, its products summed in float32 over so few terms at a time that
+    nothing is lost, the rest in float64.
+
+    Args:
+        images_u8: (n, channels, height, width) uint8 generated images.
+        train_images_u8: (m, channels, height, width) uint8, at least two.
+        budget_bytes: memory to use above the inputs and the result, about.
+
+    Returns:
+        Squared distances in pixel values (0 to 255) and indices, on the CPU.
+
+    Raises:
+        ContractError: not uint8, no image, other shapes, or fewer than two training images.
+    """
+    check_images(images_u8, "images")
+    check_images(train_images_u8, "training images")
+    if images_u8.shape[1:] != train_images_u8.shape[1:]:
+        raise ContractError(
+            f"images of shape {tuple(images_u8.shape[1:])} cannot be compared with training images of shape "
+            f"{tuple(train_images_u8.shape[1:])}"
+        )
+    if len(train_images_u8) < 2:
+        raise ContractError("the memorization ratio needs a second nearest training image, and there is only one")
+    rows, columns = _block(len(images_u8), images_u8[0].numel(), budget_bytes)
+    with torch.no_grad(), full_precision(images_u8.device):
+        found = [_two_nearest(images, train_images_u8, columns) for images in row_blocks(images_u8, rows)]
+    squared, index = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return PixelNeighbours(squared.to("cpu", torch.int64), index.cpu())
+
+
+def memorized(neighbours: PixelNeighbours, *, threshold: Fraction | float = Fraction(1, 3)) -> Tensor:
+    """Which samples are memorized: nearest distance strictly under ``threshold`` times the second nearest.
+
+    Compared in integers. A sample at distance 0 is memorized whatever the second distance: where a training image
+    occurs twice both are 0, and the authors' code, whose 0 / 0 is NaN, counts such a copy as not memorized.
+
+    Args:
+        neighbours: of ``pixel_neighbours``.
+        threshold: between 0 and 1; taken to the nearest fraction with a denominator of at most 1000.
+
+    Returns:
+        (n,) bool.
+    """
+    fraction = Fraction(threshold).limit_denominator(1000)
+    first, second = neighbours.squared_distance.unbind(1)
+    return (first * fraction.denominator**2 < second * fraction.numerator**2) | (first == 0)
+
+
+def memorization_ratio(
+    images_u8: Tensor,
+    train_images_u8: Tensor,
+    *,
+    threshold: Fraction | float = Fraction(1, 3),
+    budget_bytes: int = BUDGET_BYTES,
+) -> float:
+    """Share of samples that are memorized, by the distance ratio of their two nearest training images.
+
+    1.0: all are; 0.0: none is. Near-duplicates in the training set hide memorization of them (both distances are
+    small): de-duplicate it first, or use ``gl_score``.
+
+    Args:
+        images_u8: (n, channels, height, width) uint8 generated images.
+        train_images_u8: (m, channels, height, width) uint8, the whole training set, at least two.
+        threshold: of the ratio, strictly.
+        budget_bytes: memory to use above the inputs, about.
+
+    Returns:
+        A fraction in [0, 1].
+
+    Raises:
+        ContractError: as ``pixel_neighbours``.
+
+    Source: arXiv:2310.02664, section 2, after Yoon et al. (2023); sail-sg/DiffMemorize@39efb7c `mem_ratio.py`, which
+        rounds distances to float32.
+    """
+    return share(
+        memorized(pixel_neighbours(images_u8, train_images_u8, budget_bytes=budget_bytes), threshold=threshold)
+    )
+
+
+def _block(count: int, pixels: int, budget_bytes: int) -> tuple[int, int]:
+    """Rows and columns of one block of distances: 4 bytes a product, 8 a distance; 4 + 8 a pixel of its images."""
+    rows = max(1, min(count, MAX_ROWS, budget_bytes // 4 // (12 * pixels)))
+    return rows, max(1, budget_bytes // 2 // (12 * (rows + pixels)))
+
+
+def _two_nearest(images: Tensor, train: Tensor, columns: int) -> tuple[Tensor, Tensor]:
+    """(rows, 2) squared distances, float64, and indices; equal distances in the order of the training set."""
+    queries, query_norms = _centred(images)
+    best = query_norms.new_full((len(images), 2), torch.inf)
+    index = torch.zeros_like(best, dtype=torch.int64)
+    for start in range(0, len(train), columns):
+        rows, norms = _centred(train[start : start + columns].to(images.device))
+        distances = query_norms[:, None] + norms
+        for piece in range(0, queries.shape[1], PIECE):
+            part = slice(piece, piece + PIECE)
+            distances.sub_(queries[:, part] @ rows[:, part].T, alpha=2)
+        for _ in range(2):  # min names the first of equal values; topk promises nothing
+            values, places = distances.min(dim=1, keepdim=True)
+            distances.scatter_(1, places, torch.inf)
+            best, index = torch.cat([best, values], dim=1), torch.cat([index, places + start], dim=1)
+        best, order = best.sort(dim=1, stable=True)
+        best, index = best[:, :2], index.gather(1, order[:, :2])
+    return best, index
+
+
+def _centred(images_u8: Tensor) -> tuple[Tensor, Tensor]:
+    """Pixels minus 128, (n, pixels) float32, and their squared norms, float64; both exact."""
+    pixels = images_u8.flatten(1).to(torch.float32).sub_(128)
+    return pixels, pixels.double().square_().sum(dim=1)

@@ -1,0 +1,272 @@
+"""What plugins register, and the hooks they register it through.
+
+A registered ``Family`` is a cheap description; its ``load`` is a string that is imported when a model is really loaded,
+so listing models imports no framework.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from reprozoo.base.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from reprozoo.diffusion.kernels import Kernel
+    from reprozoo.diffusion.samplers import Sampler
+    from reprozoo.zoo.cards import ModelCard
+    from reprozoo.zoo.weights.checkpoint import Checkpoint
+
+GROUP = "reprozoo"
+
+hookspec = pluggy.HookspecMarker(GROUP)
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a family, settable in a map spec as ``+name=value``.
+
+    Args:
+        kind: int, float, bool or str; or "file" / "dataset", whose content's digest becomes part of the map's identity
+            (a data set's split is the option called "split", where there is one); or "weights": a file or folder that
+            is handed to ``load`` among the files and counts as weights, unless the family's ``adjust`` has made it a
+            source of the card.
+        help: one line for ``reprozoo show``.
+        default: used where neither the spec nor the card sets it; None means "the family decides from the card".
+        choices: the values allowed, if limited.
+    """
+
+    kind: type | str
+    help: str
+    default: Any = None
+    choices: tuple[Any, ...] = ()
+
+    def parse(self, name: str, text: str) -> Any:
+        """``text`` of a map spec as a value of this option.
+
+        Raises:
+            UsageError: it is not of the option's kind or not among its choices.
+        """
+        value = _parse_value(name, text, self.kind)
+        if self.choices and value not in self.choices:
+            raise UsageError(f"option {name}={text}: expected one of {', '.join(map(str, self.choices))}")
+        return value
+
+
+@dataclass(frozen=True)
+class LoadContext:
+    """Everything a family needs to build one map: checked, resolved, on disk.
+
+    Attributes:
+        card: the model's card.
+        options: the family's options after option > card > default.
+        files: verified local files by name; "weights" where there is one.
+        device: torch device string.
+        dtype: "float32", "float16" or "bfloat16".
+        kernel, sampler: built from card and options for families of denoisers, None for others.
+    """
+
+    card: ModelCard
+    options: Mapping[str, Any]
+    files: Mapping[str, Path]
+    device: str = "cpu"
+    dtype: str = "float32"
+    kernel: Kernel | None = None
+    sampler: Sampler | None = None
+
+    def checkpoint(self, name: str = "weights", *, parameter_names: Sequence[str] | None = None) -> Checkpoint:
+        """What file ``name`` holds, in the format its card says, read without executing anything, on the CPU.
+
+        Args:
+            parameter_names: of the network's trained parameters, in order, for formats whose averages are positional.
+        """
+        from reprozoo.zoo.weights import read_checkpoint
+
+        if name not in self.files:
+            raise UsageError(
+                f"the card of {self.card.id} names no file {name!r}; it has: {', '.join(self.files) or 'none'}"
+            )
+        form = self.card.source(name).format
+        return read_checkpoint(self.files[name], format=form, parameter_names=parameter_names)
+
+    def tensors(self, name: str = "weights", *, parameter_names: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """The tensors of ``checkpoint`` alone: the state dict in file ``name``."""
+        return dict(self.checkpoint(name, parameter_names=parameter_names).tensors)
+
+    def architecture(self, known: Iterable[str], default: str | None = None) -> tuple[str, dict[str, Any]]:
+        """Which of a family's networks the card wants, and the rest of its network table.
+
+        Args:
+            known: the family's names for them.
+            default: where the card does not say.
+
+        Raises:
+            UsageError: ``network.architecture`` is none of ``known``.
+        """
+        config = dict(self.card.network)
+        name = config.pop("architecture", default)
+        if name not in (names := list(known)):
+            raise UsageError(f"{self.card.id}: no architecture {name!r}; expected one of {', '.join(names)}")
+        return name, config
+
+    def map_settings(self) -> dict[str, Any]:
+        """Keyword arguments that every map needs: shapes and device."""
+        return {"noise_shape": self.card.noise_shape, "image_shape": self.card.image_shape, "device": self.device}
+
+    def denoiser_settings(self) -> dict[str, Any]:
+        """Those of ``map_settings`` with kernel, sampler and classes: what every ``DenoiserMap`` takes."""
+        own = {"num_classes": self.card.num_classes, "kernel": self.kernel, "sampler": self.sampler}
+        return {**self.map_settings(), **own}
+
+    def network_settings(self) -> dict[str, Any]:
+        """Those of ``denoiser_settings`` and the precision: what ``NetworkDenoiserMap`` takes."""
+        return {**self.denoiser_settings(), "dtype": self.dtype}
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of model: how its cards become maps.
+
+    Args:
+        name: as cards name it.
+        summary: one line.
+        load: "package.module:function", called with a ``LoadContext``, returns a ``NoiseToImageMap``.
+        options: the family's own options; families of denoisers also take ``sampler`` and its options.
+        denoiser: whether its maps are ``DenoiserMap`` with a kernel and a sampler.
+        schemes: "prefix" -> "package.module:function" for specs such as ``samples:PATH``; the function makes a
+            ``ModelCard`` from (target, revision, options of the spec, offline).
+        adjust: "package.module:function" of (card, options of the spec, offline), which returns the card as these
+            options change it: its shapes, or sources of weights that join its own.
+        output_version: raise it when the images of unchanged weights and options change; it invalidates the store.
+        libraries: packages beside torch whose code makes the images; another version of one is another map.
+    """
+
+    name: str
+    summary: str
+    load: str
+    options: Mapping[str, Option] = field(default_factory=dict)
+    denoiser: bool = False
+    schemes: Mapping[str, str] = field(default_factory=dict)
+    adjust: str = ""
+    output_version: int = 1
+    libraries: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DescriptorSpec:
+    """A descriptor by name: "package.module:function" builds it when it is first used."""
+
+    id: str
+    summary: str
+    load: str
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """A data set by name that is not described by a card: "package.module:function" of (split) loads it.
+
+    A function that may fetch has a second parameter, ``offline``: whether to use only what is on this machine.
+    """
+
+    id: str
+    summary: str
+    load: str
+
+
+@dataclass(frozen=True)
+class OperatorSpec:
+    """A linear operator of inverse problems, as ``--inverse`` names it: ``NAME+option=value``.
+
+    Args:
+        name: as specs write it.
+        summary: one line.
+        load: "package.module:function", called with (image_shape, **options), returns an ``inverse.LinearOperator``.
+        options: settable as ``+name=value``.
+        number: the option that ``NAME-16`` sets to 16; "" for none.
+    """
+
+    name: str
+    summary: str
+    load: str
+    options: Mapping[str, Option] = field(default_factory=dict)
+    number: str = ""
+
+
+@dataclass(frozen=True)
+class SolverSpec:
+    """A way to make a map of observed images from any denoiser, as ``--solver`` names it: ``NAME+option=value``.
+
+    Args:
+        name: as specs write it.
+        summary: one line.
+        load: "package.module:function", called with (a loaded ``DenoiserMap``, the resolved options); returns a
+            ``NoiseToImageMap`` of the same shapes that accepts and requires an ``observation`` besides what the
+            denoiser's map does.
+        options: settable as ``+name=value``.
+        memory: how many times the memory of plain sampling an image takes; default batches are smaller by that.
+        output_version: raise it when the images of unchanged models and options change; it invalidates the store.
+    """
+
+    name: str
+    summary: str
+    load: str
+    options: Mapping[str, Option] = field(default_factory=dict)
+    memory: int = 1
+    output_version: int = 1
+
+
+class Hooks:
+    """What a plugin may implement; each gets a ``register`` to call as often as it likes."""
+
+    @hookspec
+    def reprozoo_register_families(self, register: Callable[[Family], None]) -> None:
+        """Add families of models."""
+
+    @hookspec
+    def reprozoo_register_cards(self, register: Callable[[Path], None]) -> None:
+        """Add directories of TOML cards."""
+
+    @hookspec
+    def reprozoo_register_descriptors(self, register: Callable[[DescriptorSpec], None]) -> None:
+        """Add image descriptors."""
+
+    @hookspec
+    def reprozoo_register_datasets(self, register: Callable[[DatasetSpec], None]) -> None:
+        """Add data sets."""
+
+    @hookspec
+    def reprozoo_register_operators(self, register: Callable[[OperatorSpec], None]) -> None:
+        """Add linear operators of inverse problems."""
+
+    @hookspec
+    def reprozoo_register_solvers(self, register: Callable[[SolverSpec], None]) -> None:
+        """Add solvers of inverse problems."""
+
+    @hookspec
+    def reprozoo_register_commands(self, register: Callable[[str, str, str], None]) -> None:
+        """Add commands: register(name, "package.module:click_command", "one line of help")."""
+
+
+def _parse_value(name: str, text: str, kind: type | str) -> Any:
+    if kind is bool:
+        words = dict.fromkeys(("true", "1", "yes", "on"), True) | dict.fromkeys(("false", "0", "no", "off"), False)
+        if text.lower() not in words:
+            raise UsageError(f"option {name}={text}: expected true or false")
+        return words[text.lower()]
+    if kind in (int, float):
+        try:
+            number = int(text) if kind is int else float(text)
+            if not math.isfinite(number):
+                raise ValueError
+            return number
+        except (ValueError, OverflowError):
+            article = "a whole number" if kind is int else "a number"
+            raise UsageError(f"option {name}={text}: expected {article}") from None
+    return text
