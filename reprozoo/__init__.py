@@ -22,22 +22,29 @@ _LAZY = {
     "Comparison": "engine.results",
     "Condition": "maps.condition",
     "ContractError": "base.errors",
+    "DatasetSpec": "zoo.plugins",
     "Denoiser": "maps.contract",
     "DenoiserMap": "diffusion.denoisers",
+    "DescriptorSpec": "zoo.plugins",
     "EpsDenoiserMap": "diffusion.denoisers",
     "Family": "zoo.plugins",
     "IntegrityError": "base.errors",
     "LoadContext": "zoo.plugins",
+    "MeasureSpec": "zoo.plugins",
     "ModelCard": "zoo.cards",
     "NetworkDenoiserMap": "diffusion.denoisers",
     "NoiseBank": "maps.noise.bank",
     "NoiseFile": "maps.noise.files",
     "NoiseToImageMap": "maps.contract",
+    "OperatorSpec": "zoo.plugins",
     "Option": "zoo.plugins",
     "PartialError": "base.errors",
     "PluginError": "base.errors",
+    "ProblemSpec": "zoo.plugins",
     "RandomClasses": "maps.conditions",
     "ReprozooError": "base.errors",
+    "SamplerSpec": "zoo.plugins",
+    "SolverSpec": "zoo.plugins",
     "UnavailableError": "base.errors",
     "UsageError": "base.errors",
     "compare": "engine",
@@ -79,5 +86,16 @@ if TYPE_CHECKING:
     from reprozoo.maps.noise.bank import NoiseBank
     from reprozoo.maps.noise.files import NoiseFile
     from reprozoo.zoo.cards import ModelCard
-    from reprozoo.zoo.plugins import Family, LoadContext, Option
+    from reprozoo.zoo.plugins import (
+        DatasetSpec,
+        DescriptorSpec,
+        Family,
+        LoadContext,
+        MeasureSpec,
+        OperatorSpec,
+        Option,
+        ProblemSpec,
+        SamplerSpec,
+        SolverSpec,
+    )
     from reprozoo.zoo.resolving import load, resolve

@@ -96,7 +96,7 @@ HOSTILE = {
         """
         REPROZOO_API = "the newest"
         """,
-        """REPROZOO_API = 'the newest' is no range of versions; write e.g. ">=1,<2\"""",
+        """REPROZOO_API = 'the newest' is no range of versions; write e.g. ">=2,<3\"""",
     ),
     "range_of_a_number": ("REPROZOO_API = 1", "REPROZOO_API = 1 is no range of versions"),
 }
@@ -192,17 +192,17 @@ OF_THE_FUTURE = """
 
 
 def test_a_plugin_for_another_api_is_incompatible_whatever_else_is_wrong_with_it(folder: Path) -> None:
-    plugins = Plugins([point(folder, "newer", OF_THE_FUTURE.format(wanted=">=2,<3")), good(folder, "other", "fine")])
+    plugins = Plugins([point(folder, "newer", OF_THE_FUTURE.format(wanted=">=3,<4")), good(folder, "other", "fine")])
     newer, other = plugins.records
     assert (newer.status, other.status) == ("incompatible", "ok")
     assert newer.error == (
-        f"it wants plugin API >=2,<3, and this reprozoo has {API_VERSION}; update whichever of the two is older"
+        f"it wants plugin API >=3,<4, and this reprozoo has {API_VERSION}; update whichever of the two is older"
     )
     with pytest.raises(PluginError, match="plugin newer is incompatible"):
         plugins.family("new")
 
 
-@pytest.mark.parametrize("wanted", [">=1,<2", "==1.*", "~=1.0", ""])
+@pytest.mark.parametrize("wanted", [">=2,<3", "==2.*", "~=2.0", ""])
 def test_a_plugin_for_this_api_is_asked_for_its_hooks(folder: Path, wanted: str) -> None:
     (record,) = Plugins([point(folder, "fits", OF_THE_FUTURE.format(wanted=wanted))]).records
     assert record.status == "broken"

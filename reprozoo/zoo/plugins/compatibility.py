@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from reprozoo.base.errors import PluginError
 
-API_VERSION = "1.0"
+API_VERSION = "2.0"
 RANGE_NAME = "REPROZOO_API"
 
 
@@ -21,7 +21,7 @@ class ReprozooDeprecationWarning(DeprecationWarning):
 
 
 def check_api(plugin: object) -> None:
-    """Compare ``REPROZOO_API`` of a plugin, a range such as ">=1,<2", with ``API_VERSION``; without one it fits.
+    """Compare ``REPROZOO_API`` of a plugin, a range such as ">=2,<3", with ``API_VERSION``; without one it fits.
 
     Raises:
         IncompatibleError: the version is outside of the range.
@@ -35,7 +35,7 @@ def check_api(plugin: object) -> None:
     try:
         fits = API_VERSION in SpecifierSet(wanted if isinstance(wanted, str) else repr(wanted))
     except InvalidSpecifier:
-        raise PluginError(f'{RANGE_NAME} = {wanted!r} is no range of versions; write e.g. ">=1,<2"') from None
+        raise PluginError(f'{RANGE_NAME} = {wanted!r} is no range of versions; write e.g. ">=2,<3"') from None
     if not fits:
         raise IncompatibleError(
             f"it wants plugin API {wanted}, and this reprozoo has {API_VERSION}; update whichever of the two is older"

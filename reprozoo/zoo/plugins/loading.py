@@ -22,14 +22,28 @@ import pluggy
 from reprozoo.base.errors import PluginError
 from reprozoo.zoo.plugins.compatibility import IncompatibleError, ReprozooDeprecationWarning, check_api
 from reprozoo.zoo.plugins.records import PluginRecord, Registered, one_line
-from reprozoo.zoo.plugins.specs import GROUP, DatasetSpec, DescriptorSpec, Family, Hooks, OperatorSpec, SolverSpec
+from reprozoo.zoo.plugins.specs import (
+    GROUP,
+    DatasetSpec,
+    DescriptorSpec,
+    Family,
+    Hooks,
+    MeasureSpec,
+    OperatorSpec,
+    ProblemSpec,
+    SamplerSpec,
+    SolverSpec,
+)
 from reprozoo.zoo.plugins.switches import disabled_plugins
 
 BUNDLED_DISTRIBUTION = "reprozoo"
 DESCRIBED: dict[str, tuple[type, str]] = {
     "families": (Family, "name"),
+    "samplers": (SamplerSpec, "name"),
+    "measures": (MeasureSpec, "name"),
     "descriptors": (DescriptorSpec, "id"),
     "datasets": (DatasetSpec, "id"),
+    "problems": (ProblemSpec, "name"),
     "operators": (OperatorSpec, "name"),
     "solvers": (SolverSpec, "name"),
 }
@@ -43,7 +57,10 @@ class Plugins:
         disabled: names not to import; by default those that a person has switched off (``disabled_plugins``).
     """
 
-    KINDS = ("families", "cards", "descriptors", "datasets", "operators", "solvers", "commands")
+    KINDS = (
+        "families", "cards", "samplers", "measures", "descriptors", "datasets", "problems", "operators", "solvers",
+        "commands",
+    )  # fmt: skip
 
     def __init__(self, points: Iterable[EntryPoint] | None = None, disabled: Iterable[str] | None = None) -> None:
         self.records: list[PluginRecord] = []
@@ -68,12 +85,24 @@ class Plugins:
         return self._tables["cards"]
 
     @property
+    def samplers(self) -> dict[str, Registered]:
+        return self._tables["samplers"]
+
+    @property
+    def measures(self) -> dict[str, Registered]:
+        return self._tables["measures"]
+
+    @property
     def descriptors(self) -> dict[str, Registered]:
         return self._tables["descriptors"]
 
     @property
     def datasets(self) -> dict[str, Registered]:
         return self._tables["datasets"]
+
+    @property
+    def problems(self) -> dict[str, Registered]:
+        return self._tables["problems"]
 
     @property
     def operators(self) -> dict[str, Registered]:

@@ -6,7 +6,6 @@ so listing models imports no framework.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from reprozoo.base.errors import UsageError
+from reprozoo.base.options import Option
+from reprozoo.diffusion.sampler_specs import SamplerSpec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,37 +28,6 @@ if TYPE_CHECKING:
 GROUP = "reprozoo"
 
 hookspec = pluggy.HookspecMarker(GROUP)
-
-
-@dataclass(frozen=True)
-class Option:
-    """One option of a family, settable in a map spec as ``+name=value``.
-
-    Args:
-        kind: int, float, bool or str; or "file" / "dataset", whose content's digest becomes part of the map's identity
-            (a data set's split is the option called "split", where there is one); or "weights": a file or folder that
-            is handed to ``load`` among the files and counts as weights, unless the family's ``adjust`` has made it a
-            source of the card.
-        help: one line for ``reprozoo show``.
-        default: used where neither the spec nor the card sets it; None means "the family decides from the card".
-        choices: the values allowed, if limited.
-    """
-
-    kind: type | str
-    help: str
-    default: Any = None
-    choices: tuple[Any, ...] = ()
-
-    def parse(self, name: str, text: str) -> Any:
-        """``text`` of a map spec as a value of this option.
-
-        Raises:
-            UsageError: it is not of the option's kind or not among its choices.
-        """
-        value = _parse_value(name, text, self.kind)
-        if self.choices and value not in self.choices:
-            raise UsageError(f"option {name}={text}: expected one of {', '.join(map(str, self.choices))}")
-        return value
 
 
 @dataclass(frozen=True)
@@ -169,6 +139,36 @@ class DescriptorSpec:
 
 
 @dataclass(frozen=True)
+class MeasureSpec:
+    """A measure by name: "package.module:Class" is imported when it is first used.
+
+    Args:
+        name: as scores are called after it, e.g. "pearson".
+        summary: one line.
+        load: names a ``Measure``: what it reads, its values, its unit, its direction.
+    """
+
+    name: str
+    summary: str
+    load: str
+
+
+@dataclass(frozen=True)
+class ProblemSpec:
+    """A kind of problem to which models make an image of something observed; see the plugin that brings problems.
+
+    Args:
+        name: as specs write it.
+        summary: one line.
+        load: "package.module:function".
+    """
+
+    name: str
+    summary: str
+    load: str
+
+
+@dataclass(frozen=True)
 class DatasetSpec:
     """A data set by name that is not described by a card: "package.module:function" of (split) loads it.
 
@@ -234,12 +234,24 @@ class Hooks:
         """Add directories of TOML cards."""
 
     @hookspec
+    def reprozoo_register_samplers(self, register: Callable[[SamplerSpec], None]) -> None:
+        """Add samplers of diffusion models."""
+
+    @hookspec
+    def reprozoo_register_measures(self, register: Callable[[MeasureSpec], None]) -> None:
+        """Add measures of pairs of images."""
+
+    @hookspec
     def reprozoo_register_descriptors(self, register: Callable[[DescriptorSpec], None]) -> None:
         """Add image descriptors."""
 
     @hookspec
     def reprozoo_register_datasets(self, register: Callable[[DatasetSpec], None]) -> None:
         """Add data sets."""
+
+    @hookspec
+    def reprozoo_register_problems(self, register: Callable[[ProblemSpec], None]) -> None:
+        """Add kinds of problems that are solved with models."""
 
     @hookspec
     def reprozoo_register_operators(self, register: Callable[[OperatorSpec], None]) -> None:
@@ -252,21 +264,3 @@ class Hooks:
     @hookspec
     def reprozoo_register_commands(self, register: Callable[[str, str, str], None]) -> None:
         """Add commands: register(name, "package.module:click_command", "one line of help")."""
-
-
-def _parse_value(name: str, text: str, kind: type | str) -> Any:
-    if kind is bool:
-        words = dict.fromkeys(("true", "1", "yes", "on"), True) | dict.fromkeys(("false", "0", "no", "off"), False)
-        if text.lower() not in words:
-            raise UsageError(f"option {name}={text}: expected true or false")
-        return words[text.lower()]
-    if kind in (int, float):
-        try:
-            number = int(text) if kind is int else float(text)
-            if not math.isfinite(number):
-                raise ValueError
-            return number
-        except (ValueError, OverflowError):
-            article = "a whole number" if kind is int else "a number"
-            raise UsageError(f"option {name}={text}: expected {article}") from None
-    return text
