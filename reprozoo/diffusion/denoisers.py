@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from reprozoo.base.errors import IntegrityError, UsageError
 from reprozoo.diffusion.kernels import Kernel, edm_preconditioning, per_sample, x0_from_eps, x0_from_F
-from reprozoo.diffusion.samplers import Sampler
+from reprozoo.diffusion.sampling import Sampler
 from reprozoo.maps.condition import Condition
 from reprozoo.maps.contract import Denoiser, NoiseToImageMap
 

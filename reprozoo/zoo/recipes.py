@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from reprozoo.base.errors import ContractError, IntegrityError, ReprozooError
 from reprozoo.base.files import bytes_on_disk
+from reprozoo.diffusion.sampler_specs import SamplerSpec
+from reprozoo.diffusion.sampling import Sampler
 from reprozoo.zoo.cards import ModelCard, canonical_digest
 from reprozoo.zoo.plugins import Family, LoadContext, import_object, installed_plugins
 
 if TYPE_CHECKING:
+    from reprozoo.diffusion.kernels import Kernel
     from reprozoo.maps.condition import Condition
     from reprozoo.maps.contract import NoiseToImageMap
 
@@ -35,6 +38,7 @@ class MapRecipe:
         output_version, plugin: of the family, and the plugin it came from.
         other_plugins: those that gave the card and the data sets it names.
         libraries: versions of packages beside torch whose code makes the images, by name.
+        sampler_version: ``output_version`` of the sampler.
     """
 
     spec: str
@@ -49,6 +53,7 @@ class MapRecipe:
     plugin: Mapping[str, str]
     other_plugins: tuple[Mapping[str, str], ...] = ()
     libraries: Mapping[str, str] = field(default_factory=dict)
+    sampler_version: int = 1
 
     @property
     def display_id(self) -> str:
@@ -107,6 +112,7 @@ class MapRecipe:
             # What was resolved from the card replaces what the card says; content counts by digest, not by place.
             "options": {name: value for name, value in self.options.items() if name not in self.digests},
             "sampler": dict(self.sampler),
+            **({"sampler_version": self.sampler_version} if self.sampler_version != 1 else {}),
             "digests": dict(self.digests),
             **({"parts": self.parts} if self.parts else {}),
             "dtype": self.dtype,
@@ -138,10 +144,13 @@ class MapRecipe:
             IntegrityError: a file of this machine was changed since the spec was resolved.
             ReprozooError: as the family says; anything else it raises becomes a ContractError naming the family.
         """
-        family: Family = installed_plugins().family(self.card.family, package=self.card.package).value
+        plugins = installed_plugins()
+        family: Family = plugins.family(self.card.family, package=self.card.package).value
+        sampler = plugins.sampler(self.sampler["name"]).value if self.sampler else None
         context = LoadContext(
-            self.card, self.options, self.files, self.device, self.dtype, *kernel_and_sampler(self.card, self.sampler)
-        )
+            self.card, self.options, self.files, self.device, self.dtype,
+            *kernel_and_sampler(self.card, self.sampler, sampler),
+        )  # fmt: skip
         try:
             loaded: NoiseToImageMap = import_object(family.load)(context)
         except ReprozooError:
@@ -156,16 +165,37 @@ class MapRecipe:
         return loaded
 
 
-def kernel_and_sampler(card: ModelCard, sampler: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Kernel and sampler of a card with the resolved settings of the sampler; None and None where there is none."""
-    if not sampler:
+def kernel_and_sampler(
+    card: ModelCard, settings: Mapping[str, Any], spec: SamplerSpec | None
+) -> tuple[Kernel | None, Sampler | None]:
+    """Kernel and sampler of a card; None and None where ``spec`` is None.
+
+    Args:
+        settings: name and options of the sampler.
+        spec: of the sampler.
+
+    Raises:
+        UsageError: a mistake in the card's kernel, or an option that does not suit it.
+        ContractError: the sampler's code fails, or makes something else.
+    """
+    if spec is None:
         return None, None
     from reprozoo.diffusion.kernels import kernel_from_config
-    from reprozoo.diffusion.samplers import make_sampler
 
     kernel = kernel_from_config(dict(card.kernel))
-    options = dict(sampler)
-    return kernel, make_sampler(options.pop("name"), kernel, **options)
+    return kernel, _built(spec, kernel, {name: value for name, value in settings.items() if name != "name"})
+
+
+def _built(spec: SamplerSpec, kernel: Kernel, options: Mapping[str, Any]) -> Sampler:
+    try:
+        sampler = import_object(spec.load)(kernel=kernel, **options)
+    except ReprozooError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise ContractError(f"the sampler {spec.name!r} cannot be built: {type(error).__name__}: {error}") from error
+    if not isinstance(sampler, Sampler):
+        raise ContractError(f"{spec.load} returned {type(sampler).__name__}, expected a Sampler")
+    return sampler
 
 
 def _check_shapes(recipe: MapRecipe, loaded: NoiseToImageMap) -> None:

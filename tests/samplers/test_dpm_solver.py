@@ -12,7 +12,7 @@ from torch import Tensor
 from reprozoo.base.errors import UsageError
 from reprozoo.diffusion.kernels import VP, DiscreteVP, Kernel, at
 from reprozoo.diffusion.samplers import dpm_solver_pp_multistep, dpm_solver_singlestep
-from reprozoo.diffusion.samplers.schedules import TIME_SPACINGS, singlestep_sigmas
+from reprozoo.diffusion.schedules import TIME_SPACINGS, singlestep_sigmas
 from tests.gaussian import Gaussian
 
 DATA = Gaussian.random()

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from reprozoo.diffusion.kernels import VP, at
 from reprozoo.diffusion.samplers import ddim, dpm_solver_pp_multistep, dpm_solver_singlestep, euler, heun, karras_sigmas
-from reprozoo.diffusion.samplers.schedules import TIME_SPACINGS, singlestep_sigmas
+from reprozoo.diffusion.schedules import TIME_SPACINGS, singlestep_sigmas
 from tests.gaussian import Gaussian
 
 KERNEL = VP()

@@ -8,19 +8,12 @@ import torch
 from torch import Tensor
 
 from reprozoo.base.errors import UsageError
+from reprozoo.diffusion import schedules
 from reprozoo.diffusion.kernels import EDM, VE, VP, CosineVP, DiscreteVP, Kernel, RectifiedFlow, SubVP, at
-from reprozoo.diffusion.samplers import (
-    SAMPLERS,
-    SPACINGS,
-    FixedStepSampler,
-    Sampler,
-    ddim,
-    euler,
-    heun,
-    karras_sigmas,
-    make_sampler,
-    sampler_options,
-)
+from reprozoo.diffusion.sampler_specs import BUILT_IN, SPACINGS, TIME_SPACINGS
+from reprozoo.diffusion.samplers import CLASSES, ddim, euler, heun, karras_sigmas, make_sampler
+from reprozoo.diffusion.sampling import FixedStepSampler, Sampler
+from reprozoo.zoo.plugins import import_object
 from tests.gaussian import Counting, Gaussian
 
 DATA = Gaussian.random(rotated=False)  # elementwise, so that rows can be compared bit by bit
@@ -94,7 +87,7 @@ def test_the_row_check_notices_a_denoiser_that_mixes_rows(name: str, options: di
     assert not sampler(lambda x, sigma: DATA(x, sigma) + 1e-6 * x.mean(), x[:1])[0].equal(together[0])
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_no_sampler_touches_the_global_random_state(name: str) -> None:
     torch.manual_seed(7)
     before = torch.get_rng_state()
@@ -105,7 +98,7 @@ def test_no_sampler_touches_the_global_random_state(name: str) -> None:
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_every_sampler_solves_every_kernel(name: str, kernel: Kernel) -> None:
     enough = {} if name == "rk45" else {"steps": 200}
     sampler = make_sampler(name, kernel, **enough, **({"spacing": "logsnr"} if name == "dpm-solver++" else {}))
@@ -238,7 +231,7 @@ def test_whole_numbers_and_decimals_have_one_config() -> None:
     assert json.dumps(whole) == json.dumps(make_sampler("heun", EDM(), sigma_max=50.0).config())
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_every_accepted_option_changes_what_runs(name: str) -> None:
     other = {
         "steps": 12,
@@ -255,25 +248,33 @@ def test_every_accepted_option_changes_what_runs(name: str) -> None:
         "estimate": "image",
     }
     x = VP().initial_state(3 * noises())
-    for option in sampler_options(name):
+    for option in BUILT_IN[name].options:
         base: dict[str, object] = {}
         if option in ("sigma_min", "sigma_max", "rho"):
             base = {"spacing": "karras"}
-        if option == "t_end" and "spacing" in sampler_options(name):
+        if option == "t_end" and "spacing" in BUILT_IN[name].options:
             base = {"spacing": "time_uniform"}
         plain, changed = make_sampler(name, VP(), **base), make_sampler(name, VP(), **base, **{option: other[option]})
         assert plain.config() != changed.config()
         assert not plain(DATA, x).equal(changed(DATA, x)), f"{option} of {name} changes nothing"
 
 
-def test_options_say_what_they_are() -> None:
-    for name in SAMPLERS:
-        for option in sampler_options(name).values():
-            kind, default, help_text, choices = option
-            assert kind in (int, float, bool, str)
-            assert default is None or type(default) is kind
-            assert help_text
-            assert not choices or default is None or default in choices
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_options_say_what_they_are(name: str) -> None:
+    for option in BUILT_IN[name].options.values():
+        assert option.kind in (int, float, bool, str)
+        assert option.default is None or type(option.default) is option.kind
+        assert option.help
+        assert not option.choices or option.default is None or option.default in option.choices
+
+
+def test_what_is_said_of_samplers_is_what_they_are() -> None:
+    assert list(CLASSES) == list(BUILT_IN)
+    for name, made in CLASSES.items():
+        assert made.spec is BUILT_IN[name]
+        assert import_object(made.spec.load) is made
+        assert set(made.spec.options) == set(vars(make_sampler(name, VP()))) - {"kernel", "sigmas", "orders"}
+    assert tuple(schedules.TIME_SPACINGS) == TIME_SPACINGS
 
 
 @pytest.mark.parametrize(
@@ -329,7 +330,7 @@ def test_a_first_step_that_would_destroy_the_image_is_refused(name: str, options
 
 def test_samplers_are_frozen_and_hashable() -> None:
     sampler: Sampler = make_sampler("heun", EDM())
-    with pytest.raises(AttributeError):
+    with pytest.raises(AttributeError, match="a sampler cannot be changed; build another one with steps=3"):
         sampler.steps = 3  # type: ignore[attr-defined]
     assert hash(sampler) == hash(make_sampler("heun", EDM()))
 

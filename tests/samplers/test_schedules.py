@@ -7,7 +7,7 @@ import torch
 
 from reprozoo.base.errors import UsageError
 from reprozoo.diffusion.kernels import EDM, VP, CosineVP, RectifiedFlow, at
-from reprozoo.diffusion.samplers.schedules import (
+from reprozoo.diffusion.schedules import (
     karras_sigmas,
     logsnr_sigmas,
     multistep_orders,

@@ -10,13 +10,13 @@ Source: arXiv:2010.02502; arXiv:2202.00512 and google-research@1d4d2f1a ``diffus
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from reprozoo.diffusion.samplers.base import SPACINGS, TIME_OR_KARRAS, ScheduledSampler, option
+from reprozoo.diffusion import sampler_specs as specs
 from reprozoo.diffusion.samplers.euler import euler
+from reprozoo.diffusion.sampling import ScheduledSampler
 
 if TYPE_CHECKING:
     from reprozoo.maps.contract import Denoiser
@@ -37,7 +37,6 @@ def ddim(denoiser: Denoiser, x: Tensor, sigmas: Tensor | Sequence[float], *, cli
     return euler((lambda x, sigma: denoiser(x, sigma).clamp(-1, 1)) if clip_x0 else denoiser, x, sigmas)
 
 
-@dataclass(frozen=True, kw_only=True)
 class DDIM(ScheduledSampler):
     """``ddim`` on a schedule that ends at sigma 0.
 
@@ -45,11 +44,9 @@ class DDIM(ScheduledSampler):
     distillation: times i / steps, the last step returning x0.
     """
 
-    name: ClassVar[str] = "ddim"
+    spec = specs.DDIM
 
-    steps: int = option(int, 50, "solver steps", least=1)
-    spacing: str = option(str, None, TIME_OR_KARRAS, choices=SPACINGS)
-    clip_x0: bool = option(bool, False, "clip every estimate of the image to [-1, 1]")
+    clip_x0: bool
 
     @property
     def nfe(self) -> int:

@@ -14,25 +14,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from reprozoo.base.errors import UsageError
-from reprozoo.diffusion.samplers.base import (
-    FixedStepSampler,
-    default_t_end,
-    evaluate,
-    expect_gentle_start,
-    expect_t_end,
-    option,
-)
-from reprozoo.diffusion.samplers.schedules import TIME_SPACINGS, singlestep_orders, singlestep_sigmas
+from reprozoo.diffusion.sampler_specs import DPM_SOLVER
+from reprozoo.diffusion.sampling import FixedStepSampler, default_t_end, evaluate, expect_gentle_start, expect_t_end
+from reprozoo.diffusion.schedules import singlestep_orders, singlestep_sigmas
 
 if TYPE_CHECKING:
+    from reprozoo.diffusion.kernels import Kernel
     from reprozoo.maps.contract import Denoiser
 
 
@@ -145,25 +139,22 @@ _STEPS: dict[str, dict[int, Callable[..., Tensor]]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
 class DPMSolver(FixedStepSampler):
     """``dpm_solver_singlestep`` with exactly ``steps`` evaluations: 100 at order 3 are 33 steps of order 3, 1 of 1."""
 
-    name: ClassVar[str] = "dpm-solver"
+    spec = DPM_SOLVER
 
-    steps: int = option(int, 100, "network evaluations, denoise_final's not counted", least=1)
-    order: int = option(int, 3, "highest order of a step", choices=(1, 2, 3))
-    spacing: str = option(str, "logsnr", "how the noise levels are spaced", choices=tuple(TIME_SPACINGS))
-    t_end: float = option(float, None, "the last time (0.001, or the kernel's smallest if larger)", least=0)
-    estimate: str = option(
-        str, "noise", "what a step extrapolates: noise, or image (DPM-Solver++ singlestep)", choices=tuple(_STEPS)
-    )
-    denoise_final: bool = option(bool, False, "replace the last state by the denoiser's estimate, one more evaluation")
+    steps: int
+    order: int
+    spacing: str
+    t_end: float
+    estimate: str
+    denoise_final: bool
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._resolve(t_end=default_t_end(self.kernel))
-        expect_t_end(self.name, self.kernel, self.t_end)
+    def __init__(self, *, kernel: Kernel, **options: Any) -> None:
+        super().__init__(kernel=kernel, **options)
+        self._resolve(t_end=default_t_end(kernel))
+        expect_t_end(self.name, kernel, self.t_end)
         if max(self.orders) > 1:
             expect_gentle_start(self.name, self.sigmas)
 

@@ -14,18 +14,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from reprozoo.base.errors import UsageError
-from reprozoo.diffusion.samplers.base import SPACINGS, TIME_OR_KARRAS, ScheduledSampler, evaluate, option
-from reprozoo.diffusion.samplers.schedules import multistep_orders
+from reprozoo.diffusion.sampler_specs import DPM_SOLVER_PP
+from reprozoo.diffusion.sampling import ScheduledSampler, evaluate
+from reprozoo.diffusion.schedules import multistep_orders
 
 if TYPE_CHECKING:
+    from reprozoo.diffusion.kernels import Kernel
     from reprozoo.maps.contract import Denoiser
 
 
@@ -73,23 +74,17 @@ def _step(x: Tensor, estimates: Sequence[tuple[float, Tensor]], log_following: f
     return x + phi2 * (slope + r0 * curvature) - phi3 * curvature
 
 
-@dataclass(frozen=True, kw_only=True)
 class DPMSolverPP(ScheduledSampler):
     """``dpm_solver_pp_multistep``; with spacing=karras it ends at sigma 0, with the others at ``t_end``."""
 
-    name: ClassVar[str] = "dpm-solver++"
+    spec = DPM_SOLVER_PP
     to_zero: ClassVar[bool] = False
 
-    steps: int = option(int, 20, "solver steps, one network evaluation each", least=1)
-    order: int = option(int, 2, "highest order of a step", choices=(1, 2, 3))
-    spacing: str = option(str, None, TIME_OR_KARRAS, choices=SPACINGS)
-    t_end: float | None = option(
-        float, None, "other spacings: the last time (0.001, or the kernel's smallest if larger)", least=0
-    )
-    denoise_final: bool = option(bool, False, "replace the last state by the denoiser's estimate, one more evaluation")
+    order: int
+    denoise_final: bool
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def __init__(self, *, kernel: Kernel, **options: Any) -> None:
+        super().__init__(kernel=kernel, **options)
         multistep_orders(self.steps, self.order)
         if self.denoise_final and self.spacing == "karras":
             raise UsageError(

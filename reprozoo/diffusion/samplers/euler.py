@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from reprozoo.diffusion.samplers.base import ScheduledSampler, evaluate
+from reprozoo.diffusion.sampler_specs import EULER
+from reprozoo.diffusion.sampling import ScheduledSampler, evaluate
 
 if TYPE_CHECKING:
     from reprozoo.maps.contract import Denoiser
@@ -35,14 +35,13 @@ def euler(denoiser: Denoiser, x: Tensor, sigmas: Tensor | Sequence[float]) -> Te
     return x
 
 
-@dataclass(frozen=True, kw_only=True)
 class Euler(ScheduledSampler):
     """``euler`` on a schedule that ends at sigma 0.
 
     With a ``RectifiedFlow`` kernel and spacing=time_uniform it is that model's usual sampler, Euler in its own time.
     """
 
-    name: ClassVar[str] = "euler"
+    spec = EULER
 
     @property
     def nfe(self) -> int:

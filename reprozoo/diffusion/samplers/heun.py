@@ -6,16 +6,17 @@ Source: arXiv:2206.00364, algorithm 1, with sigma(t) = t and s(t) = 1 (written f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from reprozoo.diffusion.samplers.base import ScheduledSampler, evaluate, expect_gentle_start
+from reprozoo.diffusion.sampler_specs import HEUN
+from reprozoo.diffusion.sampling import ScheduledSampler, evaluate, expect_gentle_start
 
 if TYPE_CHECKING:
+    from reprozoo.diffusion.kernels import Kernel
     from reprozoo.maps.contract import Denoiser
 
 
@@ -43,14 +44,13 @@ def heun(denoiser: Denoiser, x: Tensor, sigmas: Tensor | Sequence[float]) -> Ten
     return x
 
 
-@dataclass(frozen=True, kw_only=True)
 class Heun(ScheduledSampler):
     """``heun`` on a schedule that ends at sigma 0; by default EDM's: 18 steps, 35 evaluations."""
 
-    name: ClassVar[str] = "heun"
+    spec = HEUN
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def __init__(self, *, kernel: Kernel, **options: Any) -> None:
+        super().__init__(kernel=kernel, **options)
         expect_gentle_start(self.name, self.sigmas)
 
     @property

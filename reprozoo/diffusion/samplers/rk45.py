@@ -14,15 +14,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from reprozoo.base.errors import IntegrityError
+from reprozoo.diffusion import sampler_specs as specs
 from reprozoo.diffusion.kernels import Kernel, at, per_sample
-from reprozoo.diffusion.samplers.base import Sampler, default_t_end, expect_t_end, option
+from reprozoo.diffusion.sampling import Sampler, default_t_end, expect_t_end
 
 if TYPE_CHECKING:
     from reprozoo.maps.contract import Denoiser
@@ -93,7 +93,6 @@ def rk45(
     return Rk45Solution(y / at(kernel.alpha, t_end), torch.tensor([control.nfe for control in controls]))
 
 
-@dataclass(frozen=True, kw_only=True)
 class RK45(Sampler):
     """``rk45`` from ``kernel.t_max`` to ``t_end``.
 
@@ -103,17 +102,17 @@ class RK45(Sampler):
     practically none (1e-4), twice of it. Like theirs it is a pure function of the state; it draws no random numbers.
     """
 
-    name: ClassVar[str] = "rk45"
+    spec = specs.RK45
 
-    t_end: float = option(float, None, "the last time (0.001, or the kernel's smallest if larger)", least=0)
-    rtol: float = option(float, 1e-5, "relative error allowed in a step", least=100 * math.ulp(1.0))
-    atol: float = option(float, 1e-5, "absolute error allowed in a step", above=0)
-    denoise_final: bool = option(bool, False, "replace the last state by the denoiser's estimate, one more evaluation")
+    t_end: float
+    rtol: float
+    atol: float
+    denoise_final: bool
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._resolve(t_end=default_t_end(self.kernel))
-        expect_t_end(self.name, self.kernel, self.t_end)
+    def __init__(self, *, kernel: Kernel, **options: Any) -> None:
+        super().__init__(kernel=kernel, **options)
+        self._resolve(t_end=default_t_end(kernel))
+        expect_t_end(self.name, kernel, self.t_end)
 
     @property
     def nfe(self) -> None:

@@ -19,7 +19,8 @@ from typing import Any
 
 import pluggy
 
-from reprozoo.base.errors import PluginError
+from reprozoo.base.errors import PluginError, UsageError, did_you_mean
+from reprozoo.diffusion.sampler_specs import SamplerSpec
 from reprozoo.zoo.plugins.compatibility import IncompatibleError, ReprozooDeprecationWarning, check_api
 from reprozoo.zoo.plugins.records import PluginRecord, Registered, one_line
 from reprozoo.zoo.plugins.specs import (
@@ -31,7 +32,6 @@ from reprozoo.zoo.plugins.specs import (
     MeasureSpec,
     OperatorSpec,
     ProblemSpec,
-    SamplerSpec,
     SolverSpec,
 )
 from reprozoo.zoo.plugins.switches import disabled_plugins
@@ -140,6 +140,19 @@ class Plugins:
         else:
             reason = "; ".join(record.describe() for record in suspects) or "install the plugin that does"
         return f"no plugin provides the family {name!r}: {reason}. `reprozoo plugins` lists what is installed"
+
+    def sampler(self, name: str) -> Registered:
+        """The sampler ``name`` and the plugin it came from.
+
+        Raises:
+            UsageError: there is none; the sentence lists those that there are, and the plugins that may have it.
+        """
+        if name in self.samplers:
+            return self.samplers[name]
+        there = ", ".join(self.samplers) or "none"
+        sentence = f"unknown sampler {name!r}{did_you_mean(name, self.samplers)}; there are: {there}"
+        suspects = [record.describe() for record in self.records if record.status != "ok"]
+        raise UsageError("; ".join([sentence, *suspects]))
 
     def failed(self) -> list[PluginRecord]:
         """The plugins that are broken or incompatible."""

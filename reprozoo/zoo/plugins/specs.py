@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from reprozoo.diffusion.kernels import Kernel
-    from reprozoo.diffusion.samplers import Sampler
+    from reprozoo.diffusion.sampling import Sampler
     from reprozoo.zoo.cards import ModelCard
     from reprozoo.zoo.weights.checkpoint import Checkpoint
 
