@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import io
 import os
 import pickle
@@ -19,8 +20,9 @@ from safetensors.torch import save_file
 
 from reprozoo.base.errors import IntegrityError, ReprozooError, UsageError
 from reprozoo.zoo.weights import clients, read_checkpoint, read_tensors
-from reprozoo.zoo.weights.inert import PickleProblem
+from reprozoo.zoo.weights.inert import PickleProblem, Vocabulary, read_pickle
 from reprozoo.zoo.weights.nvidia import Budget, plain
+from reprozoo.zoo.weights.storages import Storage, TensorRecord
 from tests.weights import makers
 
 READERS = ("auto", "torch", "nvidia-pickle", "score-sde", "flax")
@@ -146,6 +148,16 @@ def test_shared_arguments_are_not_written_out_without_end():
     assert plain({"a": [1, "b"]}, Budget(4)) == {"a": [1, "b"]}
 
 
+def test_modules_that_share_their_children_end(tmp_path, canary):
+    child = torch.nn.Module()
+    for _ in range(30):
+        parent = torch.nn.Module()
+        parent.a = parent.b = child
+        child = parent
+    (tmp_path / "edm.pkl").write_bytes(makers.nvidia_pickle(child, canary))
+    refused(tmp_path / "edm.pkl", canary, match="modules or arguments without end")
+
+
 def test_one_tensor_under_many_names_is_not_larger_than_the_file(tmp_path, canary):
     network = makers.Net()
     weight = torch.nn.Parameter(torch.ones(10_000))
@@ -184,6 +196,58 @@ def test_torchscript_is_refused(tmp_path, canary):
     refused(tmp_path / "m.pt", canary, match=r"a whole module \(torch\.jit\.ScriptModule")
 
 
+def test_extensions_that_are_registered_are_refused(tmp_path, canary):
+    copyreg.add_extension("posix", "system", 77)
+    try:
+        pickle.loads(b"\x80\x02\x82M.")  # now the unpickler has it without asking for its name
+        (tmp_path / "edm.pkl").write_bytes(b"\x80\x02\x82M" + short(shell(canary)) + b"\x85R.")
+        refused(tmp_path / "edm.pkl", canary, match="the opcode EXT1")
+    finally:
+        copyreg.remove_extension("posix", "system", 77)
+
+
+STATES = {"attributes": b"}" + short("size") + b"K\x09\x85s", "slots": b"N}" + short("size") + b"K\x09\x85s\x86"}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_what_was_checked_cannot_be_changed_afterwards(state):
+    made = [TensorRecord(Storage("float32", 4, 1), 0, (1,), (1,)), Storage("float32", 4, 1), named_stand_in()]
+    for value in made:
+        vocabulary = Vocabulary({}, (), persistent=lambda _, value=value: value)
+        before = dict(vars(value))
+        with pytest.raises(PickleProblem):
+            read_pickle(io.BytesIO(b"\x80\x04NQ" + STATES[state] + b"b."), vocabulary)
+        assert dict(vars(value)) == before
+
+
+def named_stand_in():
+    return read_pickle(io.BytesIO(b"\x80\x02ctorch\nSize\n."), Vocabulary({"torch.Size": tuple}))
+
+
+@pytest.mark.parametrize("change", [b"(K\x01e", b"K\x01a", b"(K\x01\x90", b"K\x01K\x01s", b"}b"])
+def test_a_name_is_not_changed(change):
+    stand_in = named_stand_in()
+    before = dict(vars(stand_in))
+    vocabulary = Vocabulary({}, (), persistent=lambda _: stand_in)
+    with pytest.raises(PickleProblem):
+        read_pickle(io.BytesIO(b"\x80\x04NQ" + change + b"."), vocabulary)
+    assert dict(vars(stand_in)) == before
+
+
+def test_the_look_before_agrees_with_the_unpickler():
+    """Each plain value that Python pickles passes, in every protocol that is read, and comes back equal."""
+    value = {
+        "a": [1, 2.5, None, True, b"x", {1, 2}, frozenset([3]), (1,), (1, 2), (1, 2, 3), tuple(range(9)), -(1 << 70)]
+    }
+    value["b"] = {(1, "c"): value["a"], "long": "x" * 300, "bytes": bytes(300), 7: []}
+    made = {f"{module}.{kind.__name__}": kind for module in ("builtins", "__builtin__") for kind in (set, frozenset)}
+    vocabulary = Vocabulary({**made, "_codecs.encode": lambda text, encoding: text.encode(encoding)})
+    for protocol in (2, 3, 4, 5):
+        stream = io.BytesIO(pickle.dumps(value, protocol=protocol) + b"rest")
+        assert read_pickle(stream, vocabulary) == value
+        assert stream.read() == b"rest"
+
+
 # --- bombs ---------------------------------------------------------------------------------------------------------
 
 
@@ -197,8 +261,22 @@ def bombs() -> dict[str, bytes]:
         b"\x80\x04" + short("torch._utils") + short("_rebuild_tensor_v2") + b"\x93("
         b"N\x4b\x00\x8a\x08" + (1 << 60).to_bytes(8, "little") + b"\x85\x4b\x00\x85\x89}tR."
     )  # fmt: skip
+    tuples = b"\x80\x04)\x94" + b"".join(b"h" + bytes([i]) + b"h" + bytes([i]) + b"\x86\x94" for i in range(60))
+    texts = 2 * (b"X" + struct.pack("<I", 1_000_000) + b"k" * 1_000_000 + b"\x94")
+    names = [b"ctorch.nn.modules\nM%d\n0" % i for i in range(20_000)]
     return {
         "memo bomb": lists,
+        "a key of tuples of tuples": tuples + b"}h" + bytes([60]) + b"Ns.",
+        "a set of tuples of tuples": tuples + b"\x8f(h" + bytes([60]) + b"\x90.",
+        "a frozenset of tuples of tuples": tuples + b"(h" + bytes([60]) + b"\x91.",
+        "long keys compared again and again": b"\x80\x04" + texts + b"}h\x00Ns" + b"h\x01Ns" * 100_000 + b".",
+        "a key hidden in a size": tuples + b"}ctorch\nSize\n](h" + bytes([60]) + b"e\x85RNs.",
+        "one text in many encodings": b"\x80\x04X"
+        + struct.pack("<I", 1_000_000)
+        + b"k" * 1_000_000
+        + b"\x940]c_codecs\n"
+        b"encode\n\x940X\x06\x00\x00\x00latin1\x940" + b"h\x01h\x00h\x02\x86Ra" * 20_000 + b".",
+        "names without end": b"\x80\x04" + b"".join(names) + b"N.",
         "a list of itself": doubled + b".",
         "deep lists": b"\x80\x04" + b"]" * 100_000 + b"a" * 99_999 + b".",
         "deep tuples as a key": b"\x80\x04})" + b"\x85" * 100_000 + b"Ns.",
@@ -219,6 +297,7 @@ def bombs() -> dict[str, bytes]:
         "frozenset of lists": b"\x80\x04(]\x91.",
         "underflow": b"\x80\x04R.",
         "build of nothing": b"\x80\x04}}}b\x85b.",
+        "a frame beyond the end": b"\x80\x04\x95" + struct.pack("<Q", 1 << 62) + b"N.",
     }
 
 

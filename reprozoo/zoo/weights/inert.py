@@ -1,23 +1,33 @@
-"""Pickles as data: a small interpreter that builds containers and records names, and calls nothing.
+"""Pickles as data: Python's unpickler with nothing to call, after a look at every instruction.
 
-Python's unpickler imports what a file names and calls it. This one knows numbers, texts, bytes, lists, tuples, sets and
-dictionaries; what a file names must be in a ``Vocabulary``, where it is either rebuilt by a function of this package or
-kept as an ``Inert`` record of its name, arguments and state. Everything else is refused by name. Work and memory are
-bounded by the file's size and ``MAX_OPCODES``: no opcode copies what it refers to, and no length is believed before it
-was compared with what is left of the file.
+``pickle.Unpickler`` gets its names from here: each is a stand-in, a class of its own that records what it is called
+with or hands it to a function of this package; what a file names must be in a ``Vocabulary``, everything else is
+refused by name, and nothing is imported. The look before it is ours because the unpickler believes lengths and memo
+indices, hashes a key whatever that takes, and takes registered extensions without asking for their names: only opcodes
+that the formats need pass, no length is longer than the file, and ``MAX_OPCODES`` and ``MAX_KEY`` bound work and
+memory.
 """
 
 from __future__ import annotations
 
-import struct
+import io
+import mmap
+import os
+import pickle
+import pickletools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Never
 
 MAX_OPCODES = 1_000_000  # a Stable Diffusion state dict takes some 30,000
+MAX_NAMES = 1000  # different ones in a pickle
 MAX_NAME_BYTES = 512
 MAX_INTEGER_BYTES = 16
-SCALARS = (str, int, float, bool, bytes, type(None))
+MAX_KEY = 300  # values in a key, tuples in tuples written out, so that neither hashing nor comparing can run away
+BYTES_A_VALUE = 64  # of a text
+
+Stream = io.BytesIO | mmap.mmap  # neither hands out more bytes than there are, whatever is asked for
 
 
 class PickleProblem(Exception):
@@ -28,24 +38,55 @@ class PickleProblem(Exception):
         self.found, self.hostile = found, hostile
 
 
-@dataclass(eq=False, slots=True)
 class Inert:
-    """An object that a pickle asks for and does not get: what it would have been made of, as data.
+    """An object that a pickle asks for and does not get: a subclass stands for each name, an instance for each call.
 
     Attributes:
         name: "module.attribute" as the pickle says it.
-        arguments: what it would have been called with; None for the name itself.
-        state: what it would have been filled with.
-        items: what would have been appended to it or set in it.
+        arguments: what it would have been called with.
+        state: what it would have been filled with. Items that would have been added to it are dropped.
     """
 
-    name: str
-    arguments: tuple[Any, ...] | None = None
-    state: Any = None
-    items: list[Any] = field(default_factory=list)
+    __slots__ = ("arguments", "state")
+    name = ""
+    arguments: tuple[Any, ...]
+    state: Any
+    rebuild: Callable[..., Any] | None = None
 
-    def __hash__(self) -> int:
-        return id(self)
+    def __new__(cls, *arguments: Any) -> Any:
+        if cls.rebuild is not None:
+            return cls.rebuild(*arguments)
+        made = super().__new__(cls)
+        made.arguments, made.state = arguments, None
+        return made
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+    def extend(self, items: Any) -> None:
+        """Drop what is appended, as the two below drop what is added and set."""
+
+    def add(self, item: Any) -> None: ...
+
+    def __setitem__(self, key: Any, value: Any) -> None: ...
+
+
+class Sealed:
+    """What the functions of a ``Vocabulary`` make: a pickle cannot fill it with a state of its own."""
+
+    def __setstate__(self, state: Any) -> Never:
+        raise PickleProblem(f"a state for a {type(self).__name__}", hostile=True)
+
+
+class PlainDict(dict[Any, Any]):
+    """A dictionary that drops the attributes a pickle gives it, e.g. a state dict's ``_metadata``."""
+
+    def __setstate__(self, state: Any) -> None: ...
+
+
+def named(value: Any) -> str:
+    """The name that a stand-in for a name, not for a call, stands for; "" for everything else."""
+    return value.name if isinstance(value, type) and issubclass(value, Inert) else ""
 
 
 @dataclass(frozen=True)
@@ -53,7 +94,7 @@ class Vocabulary:
     """What a kind of pickle may name.
 
     Attributes:
-        rebuild: name -> function of the arguments, one of this package's own.
+        rebuild: name -> function of the arguments, one of this package's own; what it returns is plain or ``Sealed``.
         inert: names kept as ``Inert``; one that ends in a dot stands for everything below it.
         persistent: turns a persistent id into what it stands for; None refuses them.
     """
@@ -68,273 +109,149 @@ class Vocabulary:
         )
 
 
-def interpret(
-    data: bytes | memoryview, vocabulary: Vocabulary, start: int = 0, *, max_opcodes: int = MAX_OPCODES
-) -> tuple[Any, int]:
-    """The object of the pickle at ``start``, and the offset behind it.
-
-    Bytes come as slices of ``data``, not as copies.
+def read_pickle(stream: Stream, vocabulary: Vocabulary, *, max_opcodes: int = MAX_OPCODES) -> Any:
+    """The object of the pickle that begins here; the stream is left behind it.
 
     Raises:
         PickleProblem: it names what the vocabulary does not know, uses an opcode that is not read, or is damaged.
     """
-    return _Interpreter(memoryview(data), vocabulary, start).run(max_opcodes)
+    start = stream.tell()
+    try:
+        _look_through(stream, max_opcodes)
+        end = stream.tell()
+        stream.seek(start)
+        found = _Unpickler(stream, vocabulary).load()
+        stream.seek(end)
+    except PickleProblem:
+        raise
+    except Exception as error:  # a damaged pickle makes both raise almost anything
+        raise PickleProblem(f"a pickle that ends too early or is damaged ({error})") from error
+    return found
 
 
-_MARK = object()
+def mapped(path: Path) -> Stream:
+    """A file to read pickles from, its size known and nothing of it copied."""
+    with path.open("rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            return io.BytesIO()
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-class _Interpreter:
-    def __init__(self, data: memoryview, vocabulary: Vocabulary, start: int) -> None:
-        self.data, self.vocabulary, self.at = data, vocabulary, start
-        self.stack: list[Any] = []
-        self.memo: dict[int, Any] = {}
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, stream: Stream, vocabulary: Vocabulary) -> None:
+        super().__init__(stream, encoding="latin-1")
+        self._vocabulary = vocabulary
+        self._stand_ins: dict[str, type[Inert]] = {}
 
-    def run(self, max_opcodes: int) -> tuple[Any, int]:
-        for _ in range(max_opcodes):
-            opcode = bytes(self.take(1))
-            if opcode == b".":
-                result = self.pop()
-                return result, self.at
-            action = _ACTIONS.get(opcode)
-            if action is None:
-                name = _REFUSED.get(opcode)
-                raise PickleProblem(f"the opcode {name or opcode!r}", hostile=name is not None)
-            try:
-                action(self)
-            except (struct.error, UnicodeDecodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
-                raise PickleProblem(f"a damaged pickle ({error})") from error
-        raise PickleProblem(f"a pickle of more than {max_opcodes:,} instructions", hostile=True)
+    def find_class(self, module: str, attribute: str) -> type[Inert]:
+        name = f"{module}.{attribute}"
+        if not self._vocabulary.knows(name) or len(name) > MAX_NAME_BYTES:
+            raise PickleProblem(name[:MAX_NAME_BYTES], hostile=True)
+        if name not in self._stand_ins:
+            if len(self._stand_ins) >= MAX_NAMES:
+                raise PickleProblem("names without end", hostile=True)
+            rebuild = self._vocabulary.rebuild.get(name)
+            members = {"__slots__": (), "name": name, "rebuild": staticmethod(rebuild) if rebuild else None}
+            self._stand_ins[name] = type(attribute, (Inert,), members)
+        return self._stand_ins[name]
 
-    # --- the stream and the stack ---------------------------------------------------------------------------------
+    def persistent_load(self, value: Any) -> Any:
+        if self._vocabulary.persistent is None:
+            raise PickleProblem("a persistent id", hostile=True)
+        return self._vocabulary.persistent(value)
 
-    def take(self, count: int) -> memoryview:
-        if count < 0 or count > len(self.data) - self.at:
-            raise PickleProblem("a pickle that ends too early")
-        self.at += count
-        return self.data[self.at - count : self.at]
 
-    def number(self, code: str) -> int:
-        value: int = struct.unpack(code, self.take(struct.calcsize(code)))[0]
-        return value
+# --- the look before ----------------------------------------------------------------------------------------------
 
-    def line(self) -> str:
-        end = bytes(self.data[self.at : self.at + MAX_NAME_BYTES]).find(b"\n")
-        if end < 0:
-            raise PickleProblem("a name that does not end")
-        text = bytes(self.take(end)).decode("utf-8")
-        self.take(1)
-        return text
+# What the formats read here use; hostile files use INST, OBJ, EXT and buffers, and nobody writes protocol 0 today.
+_OPCODES = """
+    PROTO FRAME STOP MARK POP POP_MARK DUP NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 LONG4 BINFLOAT
+    BINUNICODE SHORT_BINUNICODE BINUNICODE8 SHORT_BINSTRING BINSTRING BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8
+    EMPTY_LIST EMPTY_TUPLE EMPTY_DICT EMPTY_SET LIST TUPLE DICT FROZENSET TUPLE1 TUPLE2 TUPLE3
+    APPEND APPENDS ADDITEMS SETITEM SETITEMS BINPUT LONG_BINPUT MEMOIZE BINGET LONG_BINGET
+    GLOBAL STACK_GLOBAL REDUCE NEWOBJ NEWOBJ_EX BUILD BINPERSID
+    """
+_READ = frozenset(_OPCODES.split())
+_JOINED = frozenset({"TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "FROZENSET", "REDUCE", "NEWOBJ", "NEWOBJ_EX", "BINPERSID"})
+_MARK = 0
 
-    def push(self, value: Any) -> None:
-        self.stack.append(value)
 
-    def pop(self) -> Any:
-        if not self.stack or self.stack[-1] is _MARK:
-            raise PickleProblem("a damaged pickle (its stack is empty)")
-        return self.stack.pop()
+def _look_through(stream: Stream, max_opcodes: int) -> None:
+    """Refuse what would cost more than it is long; leaves the stream behind the pickle."""
+    sizes = _Sizes()
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):  # type: ignore[arg-type]
+        if opcode.name not in _READ:
+            raise PickleProblem(f"the opcode {opcode.name}", hostile=True)
+        if count >= max_opcodes:
+            raise PickleProblem(f"a pickle of more than {max_opcodes:,} instructions", hostile=True)
+        if isinstance(argument, int) and argument.bit_length() >= 8 * MAX_INTEGER_BYTES:
+            raise PickleProblem("an integer without end", hostile=True)
+        sizes.follow(opcode, argument)
 
-    def top(self) -> Any:
-        value = self.pop()
-        self.stack.append(value)
-        return value
 
-    def since_mark(self) -> list[Any]:
-        for index in range(len(self.stack) - 1, -1, -1):
-            if self.stack[index] is _MARK:
-                items = self.stack[index + 1 :]
-                del self.stack[index:]
-                return items
-        raise PickleProblem("a damaged pickle (no mark)")
+class _Sizes:
+    """How many values there are in each value on the unpickler's stack, as far as its hash takes them in."""
 
-    # --- opcodes --------------------------------------------------------------------------------------------------
+    def __init__(self) -> None:
+        self.stack: list[int] = []
+        self.memo: dict[int, int] = {}
 
-    def mark(self) -> None:
-        self.stack.append(_MARK)
-
-    def pop_any(self) -> None:
-        if not self.stack:
-            raise PickleProblem("a damaged pickle (its stack is empty)")
-        self.stack.pop()
-
-    def integer(self, size_code: str) -> None:
-        count = self.number(size_code)
-        if not 0 <= count <= MAX_INTEGER_BYTES:
-            raise PickleProblem(f"an integer of {count:,} bytes")
-        self.push(int.from_bytes(self.take(count), "little", signed=True))
-
-    def text(self, size_code: str, encoding: str = "utf-8") -> None:
-        raw = bytes(self.take(self.number(size_code)))
-        self.push(raw.decode(encoding, "surrogatepass" if encoding == "utf-8" else "strict"))
-
-    def raw(self, size_code: str) -> None:
-        self.push(self.take(self.number(size_code)))
-
-    def fixed_tuple(self, count: int) -> None:
-        items = [self.pop() for _ in range(count)]
-        self.push(tuple(reversed(items)))
-
-    def append(self, items: list[Any]) -> None:
-        target = self.top()
-        if isinstance(target, list):
-            target.extend(items)
-        elif isinstance(target, set):
-            target.update(_key(item) for item in items)
-        elif isinstance(target, Inert):
-            target.items.extend(items)
+    def follow(self, opcode: pickletools.OpcodeInfo, argument: Any) -> None:
+        name = opcode.name
+        if name == "MARK":
+            self.stack.append(_MARK)
+        elif name == "POP":
+            self.stack.pop()  # a mark too
+        elif name in ("BINPUT", "LONG_BINPUT", "MEMOIZE"):
+            self.memoize(len(self.memo) if argument is None else argument)
+        elif name in ("BINGET", "LONG_BINGET"):
+            self.stack.append(self.memo[argument])
+        elif name == "DUP":
+            self.stack.append(self.top())
+        elif isinstance(argument, (str, bytes, bytearray)):
+            self.stack.append(1 + len(argument) // BYTES_A_VALUE)
         else:
-            raise PickleProblem(f"items appended to a {type(target).__name__}")
+            self.replace(opcode)
 
-    def append_one(self) -> None:
-        item = self.pop()
-        self.append([item])
-
-    def set_items(self, items: list[Any]) -> None:
-        if len(items) % 2:
-            raise PickleProblem("a damaged pickle (a key without a value)")
-        target = self.top()
-        pairs = [(_key(key), value) for key, value in zip(items[::2], items[1::2], strict=True)]
-        if isinstance(target, dict):
-            target.update(pairs)
-        elif isinstance(target, Inert):
-            target.items.extend(pairs)
-        else:
-            raise PickleProblem(f"items set in a {type(target).__name__}")
-
-    def set_one(self) -> None:
-        value, key = self.pop(), self.pop()
-        self.set_items([key, value])
-
-    def dictionary(self) -> None:
-        items = self.since_mark()
-        self.push({})
-        self.set_items(items)
-
-    def put(self, index: int) -> None:
+    def memoize(self, index: int) -> None:
         if index > MAX_OPCODES:
-            raise PickleProblem("a memo index out of range")
+            raise PickleProblem("a memo index out of range", hostile=True)
         self.memo[index] = self.top()
 
-    def get(self, index: int) -> None:
-        if index not in self.memo:
-            raise PickleProblem("a damaged pickle (a reference to nothing)")
-        self.push(self.memo[index])
+    def replace(self, opcode: pickletools.OpcodeInfo) -> None:
+        """Take what an opcode takes, and leave what it leaves: its target, or something new."""
+        wants = opcode.stack_before
+        since_mark = self.pop_mark() if pickletools.markobject in wants else []
+        before = wants.index(pickletools.markobject) if pickletools.markobject in wants else len(wants)
+        taken = self.pop(before) + since_mark
+        self.check_keys(opcode.name, taken, since_mark)
+        size = min(1 + sum(taken), MAX_KEY + 1) if opcode.name in _JOINED else 1
+        self.stack += [size] * len(opcode.stack_after)
 
-    def name(self, module: Any, attribute: Any) -> None:
-        if not (isinstance(module, str) and isinstance(attribute, str)):
-            raise PickleProblem("a name that is not text", hostile=True)
-        name = f"{module}.{attribute}"
-        if not self.vocabulary.knows(name):
-            raise PickleProblem(name[:MAX_NAME_BYTES], hostile=True)
-        self.push(Inert(name))
+    def check_keys(self, name: str, taken: list[int], since_mark: list[int]) -> None:
+        if name == "SETITEM":
+            keys = taken[1:2]
+        elif name in ("SETITEMS", "DICT"):
+            keys = since_mark[::2]
+        else:
+            keys = since_mark if name in ("ADDITEMS", "FROZENSET") else []
+        if any(key > MAX_KEY for key in keys):
+            raise PickleProblem("a key without end", hostile=True)
 
-    def stack_name(self) -> None:
-        attribute, module = self.pop(), self.pop()
-        self.name(module, attribute)
+    def top(self) -> int:
+        (size,) = self.pop(1)
+        self.stack.append(size)
+        return size
 
-    def call(self, target: Any, arguments: Any) -> None:
-        if not isinstance(target, Inert) or target.arguments is not None or not isinstance(arguments, tuple):
-            raise PickleProblem("a call of something that is not a name", hostile=True)
-        rebuild = self.vocabulary.rebuild.get(target.name)
-        self.push(rebuild(*arguments) if rebuild else Inert(target.name, arguments))
+    def pop(self, count: int) -> list[int]:
+        taken = self.stack[len(self.stack) - count :] if count else []
+        if len(taken) < count or _MARK in taken:
+            raise PickleProblem("a damaged pickle (its stack is empty)")
+        del self.stack[len(self.stack) - count :]
+        return taken
 
-    def reduce(self) -> None:
-        arguments, target = self.pop(), self.pop()
-        self.call(target, arguments)
-
-    def new_with_keywords(self) -> None:
-        keywords, arguments, target = self.pop(), self.pop(), self.pop()
-        if keywords:
-            raise PickleProblem("an object made with keyword arguments")
-        self.call(target, arguments)
-
-    def build(self) -> None:
-        state, target = self.pop(), self.top()
-        if isinstance(target, Inert) and target.arguments is not None:
-            target.state = state
-        elif not isinstance(target, dict):  # attributes of a dictionary, e.g. a state dict's _metadata, are dropped
-            raise PickleProblem(f"a state for a {type(target).__name__}", hostile=True)
-
-    def persistent(self) -> None:
-        if self.vocabulary.persistent is None:
-            raise PickleProblem("a persistent id", hostile=True)
-        self.push(self.vocabulary.persistent(self.pop()))
-
-
-def _key(value: Any, depth: int = 0) -> Any:
-    """``value`` as a key of a dictionary: a scalar or a short tuple of them, so that hashing cannot run away."""
-    if isinstance(value, memoryview) and len(value) <= MAX_NAME_BYTES:
-        return bytes(value)
-    if isinstance(value, tuple) and len(value) <= 16 and depth < 2:
-        return tuple(_key(item, depth + 1) for item in value)
-    if isinstance(value, (*SCALARS, Inert)):
-        return value
-    raise PickleProblem(f"a key that is a {type(value).__name__}")
-
-
-_ACTIONS: dict[bytes, Callable[[_Interpreter], object]] = {
-    b"\x80": lambda vm: vm.take(1),  # PROTO
-    b"\x95": lambda vm: vm.take(8),  # FRAME: how much to read ahead, which is of no use here
-    b"(": _Interpreter.mark,
-    b"0": _Interpreter.pop_any,
-    b"1": lambda vm: vm.since_mark(),
-    b"2": lambda vm: vm.push(vm.top()),
-    b"N": lambda vm: vm.push(None),
-    b"\x88": lambda vm: vm.push(True),
-    b"\x89": lambda vm: vm.push(False),
-    b"J": lambda vm: vm.push(vm.number("<i")),
-    b"K": lambda vm: vm.push(vm.number("<B")),
-    b"M": lambda vm: vm.push(vm.number("<H")),
-    b"\x8a": lambda vm: vm.integer("<B"),
-    b"\x8b": lambda vm: vm.integer("<i"),
-    b"G": lambda vm: vm.push(vm.number(">d")),
-    b"X": lambda vm: vm.text("<I"),
-    b"\x8c": lambda vm: vm.text("<B"),
-    b"\x8d": lambda vm: vm.text("<Q"),
-    b"U": lambda vm: vm.text("<B", "latin-1"),
-    b"T": lambda vm: vm.text("<i", "latin-1"),
-    b"B": lambda vm: vm.raw("<I"),
-    b"C": lambda vm: vm.raw("<B"),
-    b"\x8e": lambda vm: vm.raw("<Q"),
-    b"\x96": lambda vm: vm.raw("<Q"),
-    b"]": lambda vm: vm.push([]),
-    b")": lambda vm: vm.push(()),
-    b"}": lambda vm: vm.push({}),
-    b"\x8f": lambda vm: vm.push(set()),
-    b"l": lambda vm: vm.push(vm.since_mark()),
-    b"t": lambda vm: vm.push(tuple(vm.since_mark())),
-    b"d": _Interpreter.dictionary,
-    b"\x91": lambda vm: vm.push(frozenset(_key(item) for item in vm.since_mark())),
-    b"\x85": lambda vm: vm.fixed_tuple(1),
-    b"\x86": lambda vm: vm.fixed_tuple(2),
-    b"\x87": lambda vm: vm.fixed_tuple(3),
-    b"a": _Interpreter.append_one,
-    b"e": lambda vm: vm.append(vm.since_mark()),
-    b"\x90": lambda vm: vm.append(vm.since_mark()),
-    b"s": _Interpreter.set_one,
-    b"u": lambda vm: vm.set_items(vm.since_mark()),
-    b"q": lambda vm: vm.put(vm.number("<B")),
-    b"r": lambda vm: vm.put(vm.number("<I")),
-    b"\x94": lambda vm: vm.put(len(vm.memo)),
-    b"h": lambda vm: vm.get(vm.number("<B")),
-    b"j": lambda vm: vm.get(vm.number("<I")),
-    b"c": lambda vm: vm.name(vm.line(), vm.line()),
-    b"\x93": _Interpreter.stack_name,
-    b"R": _Interpreter.reduce,
-    b"\x81": _Interpreter.reduce,  # NEWOBJ: a class instead of a function, made of the same two
-    b"\x92": _Interpreter.new_with_keywords,
-    b"b": _Interpreter.build,
-    b"Q": _Interpreter.persistent,
-}
-
-# What the formats read here never use and hostile files do; protocol 0, which nobody writes today, is not read either.
-_REFUSED = {
-    b"i": "INST",
-    b"o": "OBJ",
-    b"\x82": "EXT1",
-    b"\x83": "EXT2",
-    b"\x84": "EXT4",
-    b"P": "PERSID",
-    b"\x97": "NEXT_BUFFER",
-    b"\x98": "READONLY_BUFFER",
-}
+    def pop_mark(self) -> list[int]:
+        taken = []
+        while (size := self.stack.pop()) != _MARK:
+            taken.append(size)
+        return taken[::-1]

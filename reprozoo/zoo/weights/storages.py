@@ -7,13 +7,24 @@ larger than it.
 
 from __future__ import annotations
 
+import io
 import math
+import os
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reprozoo.zoo.weights.inert import MAX_OPCODES, Inert, PickleProblem, Vocabulary, interpret
+from reprozoo.zoo.weights.inert import (
+    MAX_OPCODES,
+    PickleProblem,
+    PlainDict,
+    Sealed,
+    Stream,
+    Vocabulary,
+    named,
+    read_pickle,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,7 +53,7 @@ MAX_RANK = 16
 
 
 @dataclass(eq=False)
-class Storage:
+class Storage(Sealed):
     """A run of numbers: how many of which type, and their bytes once these are known."""
 
     dtype: str
@@ -52,7 +63,7 @@ class Storage:
 
 
 @dataclass(frozen=True, eq=False)
-class TensorRecord:
+class TensorRecord(Sealed):
     """A view on a storage, proved to lie within it and not to be larger."""
 
     storage: Storage
@@ -87,11 +98,11 @@ def storage_from_persistent_id(value: Any) -> tuple[str, Storage]:
     if not (isinstance(value, tuple) and len(value) in (5, 6) and value[0] == "storage"):
         raise PickleProblem("a persistent id that is not a storage", hostile=True)
     kind, key, count = value[1], value[2], value[4]
-    if not (isinstance(kind, Inert) and kind.name in STORAGES and isinstance(key, str) and isinstance(count, int)):
+    if not (named(kind) in STORAGES and isinstance(key, str) and isinstance(count, int)):
         raise PickleProblem("a storage of an unknown kind", hostile=True)
     if count < 0 or (len(value) == 6 and value[5] is not None):
         raise PickleProblem("a view of a storage, which only torch before 0.4 wrote")
-    dtype, item_bytes = STORAGES[kind.name]
+    dtype, item_bytes = STORAGES[named(kind)]
     return key, Storage(dtype, item_bytes, count)
 
 
@@ -99,7 +110,7 @@ def rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *rest: Any
     """``torch._utils._rebuild_tensor`` and ``_rebuild_tensor_v2``."""
     if not isinstance(storage, Storage) or not _are_sizes(size) or not _are_sizes(stride) or not _is_size(offset):
         raise PickleProblem("a tensor made of something else than a storage and sizes", hostile=True)
-    if len(rest) > 3 or len(size) != len(stride) or len(size) > MAX_RANK:
+    if len(rest) > 3 or len(size) != len(stride):
         raise PickleProblem("a tensor with arguments that do not fit each other", hostile=True)
     elements, last = 1, offset
     for length, step in zip(size, stride, strict=True):
@@ -121,7 +132,14 @@ def ordered_dict(*arguments: Any) -> dict[Any, Any]:
     """``collections.OrderedDict``, empty; its items follow."""
     if arguments not in ((), ([],)):
         raise PickleProblem("a dictionary made of arguments")
-    return {}
+    return PlainDict()
+
+
+def size(sizes: Any = ()) -> tuple[int, ...]:
+    """``torch.Size``."""
+    if not _are_sizes(sizes):
+        raise PickleProblem("a size of something else than a few numbers", hostile=True)
+    return tuple(sizes)
 
 
 REBUILD_TENSORS: dict[str, Callable[..., Any]] = {
@@ -129,13 +147,13 @@ REBUILD_TENSORS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor_v2": rebuild_tensor,
     "torch._utils._rebuild_parameter": rebuild_parameter,
     "collections.OrderedDict": ordered_dict,
-    "torch.Size": lambda sizes=(): tuple(sizes),
+    "torch.Size": size,
 }
 DTYPES = tuple(f"torch.{name}" for name in sorted({name for name, _ in STORAGES.values()}))
 
 
 def read_legacy(
-    data: bytes | memoryview,
+    stream: Stream,
     rebuild: Mapping[str, Callable[..., Any]],
     inert: tuple[str, ...] = (),
     *,
@@ -144,12 +162,11 @@ def read_legacy(
     """The object of a file in torch's format before 1.6, or of one storage in it, as records.
 
     Four pickles (a magic number, a version, facts about the machine, the object), the list of storages, then each
-    storage's count and bytes.
+    storage's count and bytes. The bytes are read where the stream is in memory; of a file they are counted.
 
     Raises:
         PickleProblem: it is not of this format, names what is not in ``rebuild`` and ``inert``, or is damaged.
     """
-    data = memoryview(data)
     storages: dict[str, Storage] = {}
 
     def persistent(value: Any) -> Storage:
@@ -157,33 +174,32 @@ def read_legacy(
         return storages.setdefault(key, storage)
 
     plain = Vocabulary({}, ())
-    at = 0
     for expected in (LEGACY_MAGIC, LEGACY_PROTOCOL):
-        found, at = interpret(data, plain, at, max_opcodes=MAX_STORAGE_OPCODES)
-        if found != expected:
+        if read_pickle(stream, plain, max_opcodes=MAX_STORAGE_OPCODES) != expected:
             raise PickleProblem("something that is not a torch file", hostile=True)
-    machine, at = interpret(data, plain, at, max_opcodes=MAX_STORAGE_OPCODES)
+    machine = read_pickle(stream, plain, max_opcodes=MAX_STORAGE_OPCODES)
     if not isinstance(machine, dict) or machine.get("little_endian") is not True:
         raise PickleProblem("numbers of a big-endian machine")
-    vocabulary = Vocabulary(rebuild, (*STORAGES, *inert), persistent)
-    found, at = interpret(data, vocabulary, at, max_opcodes=max_opcodes)
-    keys, at = interpret(data, plain, at, max_opcodes=max_opcodes)
+    found = read_pickle(stream, Vocabulary(rebuild, (*STORAGES, *inert), persistent), max_opcodes=max_opcodes)
+    keys = read_pickle(stream, plain, max_opcodes=max_opcodes)
     if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(storages):
         raise PickleProblem("a list of storages that is not the one used")
     for key in keys:
-        at = _fill(storages[key], data, at)
+        _fill(storages[key], stream)
     return found
 
 
-def _fill(storage: Storage, data: memoryview, at: int) -> int:
-    if len(data) - at < 8:
+def _fill(storage: Storage, stream: Stream) -> None:
+    if len(head := stream.read(8)) < 8:
         raise PickleProblem("a file that ends before its numbers")
-    count = struct.unpack_from("<q", data, at)[0]
-    end = at + 8 + storage.count * storage.item_bytes
-    if count != storage.count or end > len(data):
+    size = storage.count * storage.item_bytes
+    at = stream.tell()
+    stream.seek(0, os.SEEK_END)
+    if struct.unpack("<q", head)[0] != storage.count or at + size > stream.tell():
         raise PickleProblem(f"a storage of {storage.count:,} numbers, of which the file holds fewer")
-    storage.data = data[at + 8 : end]
-    return end
+    if isinstance(stream, io.BytesIO):
+        storage.data = memoryview(stream.getvalue())[at : at + size]  # no copy: nothing was written to it
+    stream.seek(at + size)
 
 
 def _is_size(value: Any) -> bool:
@@ -191,4 +207,4 @@ def _is_size(value: Any) -> bool:
 
 
 def _are_sizes(value: Any) -> bool:
-    return isinstance(value, (tuple, list)) and all(_is_size(item) for item in value)
+    return isinstance(value, (tuple, list)) and len(value) <= MAX_RANK and all(_is_size(item) for item in value)

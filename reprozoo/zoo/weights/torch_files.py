@@ -6,7 +6,7 @@ does not have, archives with other members, compressed or overlapping ones.
 
 from __future__ import annotations
 
-import mmap
+import io
 import pickle
 import re
 import zipfile
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from reprozoo.base.errors import IntegrityError
-from reprozoo.zoo.weights.inert import PickleProblem, Vocabulary, interpret
+from reprozoo.zoo.weights.inert import PickleProblem, Vocabulary, mapped, read_pickle
 from reprozoo.zoo.weights.storages import (
     DTYPES,
     REBUILD_TENSORS,
@@ -85,12 +85,11 @@ def refusal(path: Path, problem: PickleProblem) -> IntegrityError:
 
 def _look_through(path: Path) -> None:
     with path.open("rb") as stream:
-        head = stream.read(4)
-        if head == b"PK\x03\x04":
-            return _look_through_zip(path)
-        # Not closed by hand: a record, or the traceback of a refusal, may still hold a slice of it.
-        data = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
-    read_legacy(data, REBUILD_TENSORS, DTYPES)
+        is_zip = stream.read(4) == b"PK\x03\x04"
+    if is_zip:
+        _look_through_zip(path)
+    else:
+        read_legacy(mapped(path), REBUILD_TENSORS, DTYPES)
 
 
 def _look_through_zip(path: Path) -> None:
@@ -106,7 +105,7 @@ def _look_through_zip(path: Path) -> None:
         key, storage = storage_from_persistent_id(value)
         return needed.setdefault(key, storage)
 
-    interpret(text, Vocabulary(REBUILD_TENSORS, (*STORAGES, *DTYPES), persistent))
+    read_pickle(io.BytesIO(text), Vocabulary(REBUILD_TENSORS, (*STORAGES, *DTYPES), persistent))
     for key, storage in needed.items():
         member = members.get(f"data/{key}")
         if member is None or member.file_size != storage.count * storage.item_bytes:
