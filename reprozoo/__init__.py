@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 hookimpl = pluggy.HookimplMarker("reprozoo")
 
 _LAZY = {
+    "API_VERSION": "zoo.plugins",
     "Comparison": "engine.results",
     "Condition": "maps.condition",
     "ContractError": "base.errors",
@@ -43,7 +44,9 @@ _LAZY = {
     "ProblemSpec": "zoo.plugins",
     "RandomClasses": "maps.conditions",
     "ReprozooError": "base.errors",
+    "Sampler": "diffusion.sampling",
     "SamplerSpec": "zoo.plugins",
+    "ScheduledSampler": "diffusion.sampling",
     "SolverSpec": "zoo.plugins",
     "UnavailableError": "base.errors",
     "UsageError": "base.errors",
@@ -52,6 +55,7 @@ _LAZY = {
     "load": "zoo.resolving",
     "load_weights": "diffusion.denoisers",
     "resolve": "zoo.resolving",
+    "schedule_options": "diffusion.sampler_specs",
 }
 
 __all__ = ["__version__", "hookimpl", *_LAZY]
@@ -78,6 +82,8 @@ if TYPE_CHECKING:
         UsageError,
     )
     from reprozoo.diffusion.denoisers import DenoiserMap, EpsDenoiserMap, NetworkDenoiserMap, load_weights
+    from reprozoo.diffusion.sampler_specs import schedule_options
+    from reprozoo.diffusion.sampling import Sampler, ScheduledSampler
     from reprozoo.engine import compare, generalize
     from reprozoo.engine.results import Comparison
     from reprozoo.maps.condition import Condition
@@ -87,6 +93,7 @@ if TYPE_CHECKING:
     from reprozoo.maps.noise.files import NoiseFile
     from reprozoo.zoo.cards import ModelCard
     from reprozoo.zoo.plugins import (
+        API_VERSION,
         DatasetSpec,
         DescriptorSpec,
         Family,

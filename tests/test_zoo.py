@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import pickle
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,9 +18,11 @@ from reprozoo.base.errors import ContractError, IntegrityError, PluginError, Una
 from reprozoo.inverse import SolvingZoo
 from reprozoo.maps.noise.bank import NoiseBank
 from reprozoo.zoo.cards import WeightsSource
+from reprozoo.zoo.plugins import Option
 from reprozoo.zoo.recipes import MapRecipe
-from reprozoo.zoo.resolving import default_zoo, resolve
+from reprozoo.zoo.resolving import Fetched, content_digests, default_zoo, resolve
 from reprozoo.zoo.specs import MapSpec
+from reprozoo.zoo.weights import fetching, sha256_of
 
 
 @pytest.mark.parametrize(
@@ -284,3 +288,63 @@ def test_a_loader_that_raises_is_named() -> None:
     missing = dataclasses.replace(recipe, card=dataclasses.replace(recipe.card, family="not-there"))
     with pytest.raises(PluginError, match="no plugin provides the family 'not-there'"):
         missing.load()
+
+
+CHECKED_WITHOUT_TORCH = """
+import sys, time
+started = time.perf_counter()
+from reprozoo import UsageError
+from reprozoo.zoo.resolving import Zoo
+
+Zoo().check("tiny-edm+steps=9+sampler=euler")
+for wrong in ("tiny-edn", "tiny-edm+stepz=9", "tiny-edm+sampler=eular", "tiny-edm+steps=0", "theory-gaussian+flow=up"):
+    try:
+        Zoo().check(wrong)
+    except UsageError as error:
+        print(error)
+    else:
+        raise SystemExit(f"{wrong} was taken")
+print([name for name in ("torch", "numpy", "huggingface_hub", "urllib.request") if name in sys.modules])
+print(f"{time.perf_counter() - started:.2f} s", file=sys.stderr)
+"""
+
+
+def test_a_spec_is_checked_without_a_framework_or_the_network(capsys: pytest.CaptureFixture[str]) -> None:
+    done = subprocess.run([sys.executable, "-c", CHECKED_WITHOUT_TORCH], capture_output=True, text=True, check=True)
+    *sentences, loaded = done.stdout.splitlines()
+    assert (len(sentences), loaded) == (5, "[]")
+    with capsys.disabled():
+        print(f" [checking six specs, from the first import on: {done.stderr.strip()}]", end="")
+
+
+def test_a_spec_is_parsed_once_and_a_file_hashed_once_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[str] = []
+    hashed: list[Path] = []
+    parse = MapSpec.parse
+    monkeypatch.setattr(MapSpec, "parse", lambda text: parsed.append(text) or parse(text))
+    monkeypatch.setattr(fetching, "sha256_of", lambda path: hashed.append(path) or sha256_of(path))
+    zoo, fetched, specs = default_zoo(), Fetched(), ["tiny-edm", "tiny-edm+steps=9", "tiny-uvit"]
+    chosen = [zoo.choose(spec) for spec in specs]
+    assert (parsed, hashed) == (specs, [])
+    recipes = [zoo.recipe(each, fetched=fetched) for each in chosen]
+    assert parsed == specs
+    assert sorted(path.stem for path in hashed) == ["tiny-edm", "tiny-uvit"]
+    assert [recipe.identity() for recipe in recipes] == [resolve(spec).identity() for spec in specs]
+
+
+def test_files_and_data_sets_that_options_name_are_hashed_once_a_run(tmp_path: Path) -> None:
+    file = tmp_path / "mask.png"
+    file.write_bytes(b"one")
+    known, fetched = {"file": Option("file", "an image")}, Fetched()
+    first = content_digests(known, {"file": file}, {}, fetched=fetched)
+    file.write_bytes(b"two")
+    assert content_digests(known, {"file": file}, {}, fetched=fetched) == first
+    assert content_digests(known, {"file": file}, {}) != first
+
+
+def test_a_card_with_a_wrong_option_of_its_sampler_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    zoo = default_zoo()
+    wrong = dataclasses.replace(zoo.registry.model("tiny-edm"), sampler={"name": "heun", "steps": "many"})
+    monkeypatch.setattr(zoo.registry, "model", lambda name: wrong)
+    with pytest.raises(UsageError, match="the card of tiny-edm: sampler heun: expected int for steps, got 'many'"):
+        zoo.check("tiny-edm")

@@ -145,6 +145,10 @@ class Zoo:
         """The card of a spec, once ``choose`` finds nothing wrong; raises as it does."""
         return self.choose(text, offline=offline).card
 
+    def as_chosen(self, text: str, *, offline: bool = False) -> ModelCard:
+        """The card of a spec with the spec's options and sampler in the place of its own; raises as ``choose``."""
+        return self.choose(text, offline=offline).shown_card()
+
     def _other_plugins(self, card: ModelCard, chosen: Chosen) -> Iterator[Mapping[str, str]]:
         """Of the card, of a sampler that did not come with reprozoo, and of every data set that an option names."""
         if giver := self.plugins.giver_of(card.home):

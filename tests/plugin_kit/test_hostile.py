@@ -63,7 +63,7 @@ WHEN_LISTED = {
     "misspelt": ({"hook": "reprozoo_register_familys"}, "unknown hook reprozoo_register_familys"),
     "takes-a-family": ({"family": "edm"}, "family 'edm', which plugin edm (reprozoo) has already"),
     "takes-a-card": ({"id": "tiny-edm"}, 'the name "tiny-edm" belongs to two model cards'),
-    "from-the-future": ({"first": "REPROZOO_API = '>=9'"}, "it wants plugin API >=9, and this reprozoo has 1"),
+    "from-the-future": ({"first": "REPROZOO_API = '>=9'"}, "it wants plugin API >=9, and this reprozoo has 2"),
 }
 WHEN_USED = {
     "at-load": ({"load": "raise OSError('no disk')"}, "could not load at-load: OSError: no disk"),
