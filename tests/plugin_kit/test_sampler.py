@@ -84,7 +84,7 @@ def test_its_options_are_checked_and_part_of_the_identity() -> None:
         "distribution": "reprozoo-midpoint",
         "version": "0.1.0",
         "gave": "sampler midpoint",
-    } in (plain.other_plugins)
+    } in plain.other_plugins
     for bad, sentence in {
         "at=0": "option at=0: expected at to be more than 0",
         "att=1": r"has no option 'att' \(did you mean 'at'\?\)",

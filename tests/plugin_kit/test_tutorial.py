@@ -58,6 +58,7 @@ def _section(page: str, title: str) -> str:
 def test_the_plugins_of_the_page_are_found_with_all_they_give(followed: Environment) -> None:
     records = {record["name"]: record for record in followed.json("reprozoo plugins --json")["plugins"]}
     assert {record["status"] for record in records.values()} == {"ok"}
+    assert records["midpoint"]["provides"] == {"samplers": ["midpoint"]}
     assert records["ripples"]["provides"]["families"] == ["ripples"]
     made = records["spot-flow"]
     assert (made["distribution"], made["version"]) == (PLUGIN, "0.1.0")
