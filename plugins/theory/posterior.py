@@ -17,7 +17,7 @@ from torch import Tensor
 
 from reprozoo import Condition, NoiseToImageMap, UsageError
 from reprozoo.diffusion.kernels import at
-from reprozoo.inverse import LinearOperator, ObservedBatch, observations_of
+from reprozoo.diffusion.observations import LinearOperator, ObservedBatch, observations_of
 
 LARGEST_DIM = 4096  # of an image; matrices of this size are made, and one is taken apart
 SMALLEST_VARIANCE = 1e-12  # relative to the largest; what is below was measured exactly

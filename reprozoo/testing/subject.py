@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypeAlias, TypeVar, cast
 
-import torch
 from torch import Tensor
 
 from reprozoo.base.errors import UsageError
@@ -204,17 +203,10 @@ def examples(target: NoiseToImageMap, kind: str) -> tuple[Any, ...]:
     if kind == "class_label":
         return tuple(range(min(BATCH, target.num_classes or BATCH)))
     if kind == "observation":
-        return _observations(target.image_shape)
+        from reprozoo.testing.observed import example_observations
+
+        return example_observations(target.image_shape)
     raise UsageError(f"{target.describe()} takes a condition {kind!r}; the kinds are {', '.join(CONDITION_KINDS)}")
-
-
-def _observations(image_shape: tuple[int, int, int]) -> tuple[Any, ...]:
-    """Three images whose centre is hidden: ramps of grey from top to bottom, flat, and from bottom to top."""
-    from reprozoo.inverse import Observation, make_operator
-
-    operator = make_operator(f"inpaint-{max(1, min(image_shape[1:]) // 2)}", image_shape)
-    ramp = torch.linspace(-0.5, 0.5, image_shape[1]).reshape(1, 1, -1, 1).expand(1, *image_shape)
-    return tuple(Observation(operator.forward(slope * ramp)[0], operator) for slope in (1.0, 0.0, -1.0))
 
 
 def largest_gap(a: Tensor, b: Tensor) -> float:

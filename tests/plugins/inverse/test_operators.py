@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from reprozoo_plugins.inverse.catalogue import make_operator
+from reprozoo_plugins.inverse.operator_specs import OPERATORS
+from reprozoo_plugins.inverse.separable import apply_separable, reflection
 from torch import Tensor
 from torch.nn import functional
 
-from reprozoo.base.errors import ContractError, UsageError
-from reprozoo.inverse import LinearOperator, make_operator, operators
-from reprozoo.inverse.separable import apply_separable, reflection
+from reprozoo.base.errors import ContractError, PluginError, UsageError
+from reprozoo.diffusion.observations import LinearOperator
 from reprozoo.maps.images import save_png
 from reprozoo.maps.noise.bank import NoiseBank
-from reprozoo.zoo.plugins import OperatorSpec
+from reprozoo.zoo.plugins import OperatorSpec, PluginRecord, Registered, installed_plugins
 
 SHAPE = (3, 12, 16)
 SPECS = (
@@ -193,11 +195,13 @@ def test_masks_that_do_not_fit(tmp_path: Path) -> None:
     Image.new("L", (8, 8), 255).save(tmp_path / "small.png")
     Image.new("L", (16, 12), 128).save(tmp_path / "grey.png")
     Image.new("L", (16, 12), 0).save(tmp_path / "black.png")
+    Image.new("L", (16, 12), 255).save(tmp_path / "white.png")
     for name, sentence in (
         ("text", "cannot read the image"),
         ("small", "is 8×8 and the models make images of 16×12; nothing is resized"),
         ("grey", r"has grey pixels \(128 of 255, for one\)"),
-        ("black", "black everywhere"),
+        ("black", "black everywhere: nothing of the image would be seen"),
+        ("white", "white everywhere: nothing would be left to find"),
     ):
         with pytest.raises(UsageError, match=sentence):
             make_operator(f"mask+file={tmp_path / name}.png", SHAPE)
@@ -215,14 +219,19 @@ class PluginsWith:
     """Plugins that register operators."""
 
     def __init__(self, *functions: str) -> None:
+        giver = PluginRecord("theirs", "", "theirs", "1")
         specs = [OperatorSpec(name, "", f"{__name__}:{name}") for name in functions]
-        self.operators = {spec.name: type("Registered", (), {"value": spec}) for spec in specs}
+        self.operators = {spec.name: Registered(spec, giver) for spec in specs}
 
 
-def test_operators_of_plugins() -> None:
+def test_operators_are_those_of_plugins() -> None:
+    assert {spec.name for spec in OPERATORS} <= set(installed_plugins().operators)
     plugins = PluginsWith("wrong_shape", "broken")
-    assert {"wrong_shape", "inpaint"} <= set(operators(plugins))  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="no operator is called 'inpaint'; there are: wrong_shape, broken"):
+        make_operator("inpaint", SHAPE, plugins=plugins)  # type: ignore[arg-type]
     with pytest.raises(ContractError, match=r"is of images \(1, 8, 8\)"):
         make_operator("wrong_shape", SHAPE, plugins=plugins)  # type: ignore[arg-type]
     with pytest.raises(ContractError, match="could not be made: RuntimeError: no luck"):
         make_operator("broken", SHAPE, plugins=plugins)  # type: ignore[arg-type]
+    with pytest.raises(PluginError, match="no plugin provides an operator of inverse problems"):
+        make_operator("inpaint", SHAPE, plugins=PluginsWith())  # type: ignore[arg-type]

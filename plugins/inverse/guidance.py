@@ -13,13 +13,13 @@ import math
 from dataclasses import dataclass
 
 import torch
-from reprozoo_plugins.dps.units import Units
+from reprozoo_plugins.inverse.units import Units
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from reprozoo.diffusion.kernels import Kernel, at, per_sample
+from reprozoo.diffusion.observations import ObservedBatch
 from reprozoo.diffusion.samplers import evaluate
-from reprozoo.inverse import ObservedBatch
 from reprozoo.maps.contract import Denoiser
 
 # Of the squared misfit's gradient, 2 A^T (A x0 - y): all the way to the measurement where x0 follows x one to one.

@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 import torch
+from reprozoo_plugins.inverse.catalogue import choose_solver, make_operator
+from reprozoo_plugins.inverse.solving import SolverRecipe, SolvingZoo
 from reprozoo_plugins.theory.gaussian import Gaussian
 from reprozoo_plugins.theory.posterior import PosteriorGain
 from torch import Tensor
 
+from reprozoo import __version__
 from reprozoo.base.errors import ContractError, PluginError, UsageError
 from reprozoo.diffusion.denoisers import DenoiserMap
-from reprozoo.inverse import Observation, SolverRecipe, SolvingZoo, make_operator, make_solver
+from reprozoo.diffusion.observations import Observation
 from reprozoo.maps.condition import Condition
 from reprozoo.maps.contract import NoiseToImageMap
 from reprozoo.maps.noise.bank import NoiseBank
@@ -23,6 +26,7 @@ from reprozoo.zoo.plugins import Option, SolverSpec
 from reprozoo.zoo.resolving import content_digests, default_zoo
 
 IMAGES = (3, 32, 32)
+THEIRS = {"name": "theirs", "distribution": "theirs", "version": "1", "gave": "solver dps"}
 
 
 def observation(name: str = "inpaint-16") -> Observation:
@@ -53,7 +57,7 @@ def test_a_recipe_is_plain_data_that_says_what_it_is() -> None:
     assert (recipe.display_id, recipe.noise_shape, recipe.image_shape, recipe.num_classes) == (
         "tiny-edm", IMAGES, IMAGES, None,
     )  # fmt: skip
-    described = recipe.describe()
+    described = recipe.facts()
     assert described["solver"] == {"name": "dps", **recipe.options}
     assert "sampler" not in described
     assert described["other_plugins"][-1]["gave"] == "solver dps"
@@ -65,6 +69,51 @@ def test_a_spec_may_name_its_own_solver() -> None:
     assert recipe.solver.name == "gaussian-posterior"
     assert recipe.base.spec == "theory-gaussian+flow=sampler"
     assert recipe.display_id == "theory-gaussian+flow=sampler+solver=gaussian-posterior"
+
+
+def test_a_spec_may_have_options_of_its_own_solver() -> None:
+    zoo = SolvingZoo(default_zoo(), "dps+steps=10")
+    recipe = zoo.resolve("tiny-edm+dtype=bf16+solver=dps+zeta=0.1+steps=5")
+    assert (recipe.options["zeta"], recipe.options["steps"]) == (0.1, 5)
+    assert (recipe.base.spec, recipe.base.dtype) == ("tiny-edm+dtype=bf16", "bfloat16")
+    assert zoo.resolve("tiny-edm+solver=dps").options["steps"] == 100  # its own defaults, not the run's
+    behind = zoo.resolve("theory-gaussian+solver=gaussian-posterior+flow=sampler+estimate=mean")
+    assert (behind.base.options["flow"], behind.options) == ("sampler", {"estimate": "mean"})
+    alone = SolvingZoo(default_zoo(), "dps+zeta=0.1+steps=5").resolve("tiny-edm+dtype=bf16")
+    assert alone.identity() == recipe.identity()  # one question, one key
+
+
+def test_keys_are_those_of_the_first_version() -> None:
+    """Images that were stored when this plugin was called dps are found again."""
+    solver = SolvingZoo(default_zoo()).resolve("theory-gaussian").identity()["solver"]
+    assert solver["plugin"] == {"name": "dps", "distribution": "reprozoo", "version": __version__, "gave": "solver dps"}
+    options = {
+        "steps": 100, "zeta": None, "update": "dpm-solver", "order": None, "norm": "squared", "scale": "data",
+        "schedule": "constant", "data_std": None, "clip": False,
+    }  # fmt: skip
+    rest = {name: value for name, value in solver.items() if name != "plugin"}
+    assert rest == {"name": "dps", "options": options, "digests": {}, "output_version": 1}
+    exact = SolvingZoo(default_zoo(), "gaussian-posterior").resolve("theory-gaussian").identity()["solver"]
+    assert exact["plugin"]["name"] == "theory"
+    theirs = replace(SolvingZoo(default_zoo()).resolve("theory-gaussian"), plugin={**THEIRS, "name": "inverse"})
+    assert theirs.identity()["solver"]["plugin"]["name"] == "inverse"
+
+
+def test_offline_reaches_the_data_of_a_solver(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def digest(name: str, split: str | None = None, *, offline: bool = False) -> str:
+        asked.append((name, split, offline))
+        return "0" * 64
+
+    monkeypatch.setattr("reprozoo.zoo.datasets.dataset_digest", digest)
+    zoo = SolvingZoo(default_zoo())
+    options = {"prior": Option("dataset", "a data set"), "split": Option(str, "of it", "test")}
+    spec = SolverSpec("learnt", "", f"{__name__}:broken", options)
+    zoo.solver = replace(zoo.solver, spec=spec, options={"prior": "cifar10", "split": "test"})
+    for offline in (True, False):
+        assert zoo.resolve("theory-gaussian", offline=offline).digests == {"prior": "0" * 64}
+    assert asked == [("cifar10", "test", True), ("cifar10", "test", False)]
 
 
 def test_content_of_an_option_counts_and_not_its_place(tmp_path: Path) -> None:
@@ -86,7 +135,12 @@ def test_content_of_an_option_counts_and_not_its_place(tmp_path: Path) -> None:
     [
         ("cd", "cd has no denoiser of pixels"),
         ("dit-xl-2-256", "dit-xl-2-256 has no denoiser of pixels"),
-        ("tiny-edm+steps=5", r"\+steps is for the model's sampler"),
+        ("tiny-edm+steps=5", r"\+steps is for the model's sampler, .* its name: tiny-edm\+solver=dps\+steps=5$"),
+        ("tiny-edm+rho=5", r"\+rho is for the model's sampler, .* the solver dps has: steps, zeta, "),
+        ("tiny-edm+steps=5+solver=dps", r"\+steps is for the model's sampler"),
+        ("tiny-edm+solver=projection+zeta=1", r"\+solver=projection: there is no option 'zeta'; it has: steps, order"),
+        ("tiny-edm+solver=dps+zetta=1", "no option 'zetta' .did you mean 'zeta'"),
+        ("tiny-edm+solver=dps+zeta=x", "zeta=x: expected a number"),
         ("tiny-edm+solver=dsp", "no solver is called 'dsp' .did you mean 'dps'"),
         ("tiny-edn", "did you mean 'tiny-edm'"),
     ],
@@ -103,11 +157,14 @@ def test_models_that_cannot_be_solved(spec: str, sentence: str) -> None:
         ("dps+zetta=1", "no option 'zetta' .did you mean 'zeta'"),
         ("dps+zeta=x", "expected a number"),
         ("dps+norm=cubed", "expected one of squared, plain"),
+        ("dps+zeta=-1", "expected zeta to be at least 0"),
+        ("dps+data_std=0", "expected data_std to be more than 0"),
+        ("projection+steps=0", "expected steps to be at least 1"),
     ],
 )
 def test_solvers_that_do_not_exist(solver: str, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
-        make_solver(solver)
+        choose_solver(solver)
 
 
 class NoSolvers:
@@ -116,7 +173,7 @@ class NoSolvers:
 
 def test_no_solver_at_all() -> None:
     with pytest.raises(PluginError, match="no plugin provides a solver"):
-        make_solver("dps", NoSolvers())  # type: ignore[arg-type]
+        choose_solver("dps", NoSolvers())  # type: ignore[arg-type]
 
 
 def test_conditions_are_checked_before_loading() -> None:

@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from reprozoo_plugins.dps.guidance import Guidance, corrected, estimate_and_gradient
-from reprozoo_plugins.dps.units import units_of
-from reprozoo_plugins.dps.updates import Step, ancestral_steps, dpm_solver_steps
+from reprozoo_plugins.inverse.guidance import Guidance, corrected, estimate_and_gradient
+from reprozoo_plugins.inverse.units import units_of
+from reprozoo_plugins.inverse.updates import Step, ancestral_steps, dpm_solver_steps
 from torch import Tensor
 
 from reprozoo import Condition, DenoiserMap, NoiseToImageMap, UsageError
 from reprozoo.diffusion.kernels import at
+from reprozoo.diffusion.observations import ObservedBatch, observations_of
 from reprozoo.diffusion.samplers import evaluate
-from reprozoo.inverse import ObservedBatch, observations_of
 
 HIGHEST_ORDER = 3
 
@@ -105,14 +105,12 @@ def load_posterior_sampling(base: DenoiserMap, options: Mapping[str, Any]) -> Po
     """The solver ``dps`` over a denoiser.
 
     Raises:
-        UsageError: options out of range, or that have no effect together.
+        UsageError: options that have no effect together.
     """
-    if options["zeta"] is not None and not options["zeta"] >= 0:
-        raise UsageError(f"solver dps: expected a zeta of at least 0, got {options['zeta']:g}")
     if options["schedule"] == "posterior" and (options["norm"] != "squared" or options["scale"] != "data"):
         raise UsageError("solver dps: schedule=posterior has its own step sizes, of norm=squared in scale=data")
-    if options["data_std"] is not None and (options["schedule"] != "posterior" or not options["data_std"] > 0):
-        raise UsageError("solver dps: data_std is above 0, and for schedule=posterior alone")
+    if options["data_std"] is not None and options["schedule"] != "posterior":
+        raise UsageError("solver dps: data_std is for schedule=posterior alone")
     if options["update"] == "ddpm" and options["order"] is not None:
         raise UsageError("solver dps: order is that of update=dpm-solver; update=ddpm has none")
     guidance = Guidance(**{name: options[name] for name in ("zeta", "norm", "schedule", "scale", "data_std")})

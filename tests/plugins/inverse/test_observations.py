@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from reprozoo_plugins.inverse.catalogue import make_operator
+from reprozoo_plugins.inverse.masks import Mask, centre_box
+from reprozoo_plugins.inverse.sources import observe
 
 from reprozoo.base.errors import UsageError
-from reprozoo.inverse import Observation, ObservedBatch, make_operator, observations_of, observe
-from reprozoo.inverse.masks import Mask, centre_box
+from reprozoo.diffusion.observations import Observation, ObservedBatch, observations_of
 from reprozoo.maps.condition import Condition
 from reprozoo.maps.conditions import InTurn, RandomClasses
 from reprozoo.maps.images import from_uint8
@@ -163,7 +165,8 @@ def test_observations_travel_to_other_processes(archive: Path) -> None:
 
 
 def test_one_image_of_a_named_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    from reprozoo.inverse import sources
+    from reprozoo_plugins.inverse import sources
+
     from reprozoo.zoo.datasets import ImageDataset
 
     asked = []
@@ -205,7 +208,7 @@ def test_what_cannot_be_observed(photo: Path, tmp_path: Path) -> None:
 
 def test_an_image_has_the_same_noise_alone_and_in_its_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
     images = SimpleNamespace(images_u8=pixels())
-    monkeypatch.setattr("reprozoo.inverse.sources.load_dataset", lambda *_, **__: images)
+    monkeypatch.setattr("reprozoo_plugins.inverse.sources.load_dataset", lambda *_, **__: images)
     whole, alone = (observe(what, BOX, noise_std=0.1, seed=3) for what in ("set:test", "set:test:3"))
     assert whole.at(3).observation == alone.at(0).observation
     assert alone.to_json() != observe("set:test:2", BOX, noise_std=0.1, seed=3).to_json()
