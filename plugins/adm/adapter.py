@@ -5,8 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-from reprozoo import LoadContext, UsageError
-from reprozoo.diffusion.denoisers import EpsDenoiserMap, load_weights
+from reprozoo import EpsDenoiserMap, LoadContext, UsageError, load_weights
 from reprozoo.diffusion.kernels import DiscreteVP
 from reprozoo.diffusion.networks.adm_names import from_guided_diffusion
 from reprozoo.diffusion.networks.adm_unet import ADMUNet

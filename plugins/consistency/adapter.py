@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from reprozoo import Condition, LoadContext, NoiseToImageMap
-from reprozoo.diffusion.denoisers import load_weights
+from reprozoo import Condition, LoadContext, NoiseToImageMap, load_weights
 from reprozoo.diffusion.kernels import consistency_preconditioning, per_sample
 from reprozoo.diffusion.networks.adm_names import from_guided_diffusion
 from reprozoo.diffusion.networks.adm_unet import ADMUNet

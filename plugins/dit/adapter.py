@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from reprozoo import LoadContext, UsageError
-from reprozoo.diffusion.denoisers import EpsDenoiserMap, GuidedEpsDenoiserMap, load_weights
+from reprozoo import EpsDenoiserMap, LoadContext, UsageError, load_weights
+from reprozoo.diffusion.denoisers import GuidedEpsDenoiserMap
 from reprozoo.diffusion.networks.dit import DiT
 
 PIXEL_TIME_SCALE = 999.0  # LucasYFL/Multistage_Diffusion@9b5df663 ``models/utils.py get_noise_fn``

@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from reprozoo import LoadContext
-from reprozoo.diffusion.denoisers import EDMDenoiserMap, load_weights
+from reprozoo import LoadContext, load_weights
+from reprozoo.diffusion.denoisers import EDMDenoiserMap
 from reprozoo.diffusion.networks.adm_names import from_guided_diffusion
 from reprozoo.diffusion.networks.adm_unet import ADMUNet
 from reprozoo.diffusion.networks.song_unet import SongUNet

@@ -11,8 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from reprozoo import Condition, LoadContext, NetworkDenoiserMap
-from reprozoo.diffusion.denoisers import load_weights
+from reprozoo import Condition, LoadContext, NetworkDenoiserMap, load_weights
 from reprozoo.diffusion.kernels import per_sample, x0_from_flow
 from reprozoo.diffusion.networks.dit import DiT
 from reprozoo.diffusion.networks.song_unet import SongUNet

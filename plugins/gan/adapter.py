@@ -6,8 +6,8 @@ the network's arguments.
 
 from __future__ import annotations
 
-from reprozoo import LoadContext
-from reprozoo.diffusion.denoisers import VectorToImageMap, load_weights
+from reprozoo import LoadContext, load_weights
+from reprozoo.diffusion.denoisers import VectorToImageMap
 from reprozoo.diffusion.networks.generators import GENERATORS
 
 

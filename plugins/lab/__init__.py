@@ -6,8 +6,7 @@ that it trains on.
 
 from collections.abc import Callable
 
-from reprozoo import hookimpl
-from reprozoo.zoo.plugins import DatasetSpec
+from reprozoo import DatasetSpec, hookimpl
 
 
 @hookimpl

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from reprozoo import NoiseBank
-from reprozoo.maps.contract import Denoiser
+from reprozoo import Denoiser, NoiseBank
 
 from .data import batches
 

@@ -11,8 +11,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from reprozoo import LoadContext, UsageError
-from reprozoo.diffusion.denoisers import EDMDenoiserMap, EpsDenoiserMap, NetworkDenoiserMap, load_weights
+from reprozoo import EpsDenoiserMap, LoadContext, NetworkDenoiserMap, UsageError, load_weights
+from reprozoo.diffusion.denoisers import EDMDenoiserMap
 from reprozoo.diffusion.networks.multistage_unet import MultistageUNet
 from reprozoo.diffusion.networks.song_names import from_score_sde, score_sde_parameters
 from reprozoo.zoo.cards import UNKNOWN

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from reprozoo import Condition, LoadContext, NetworkDenoiserMap, UsageError
-from reprozoo.diffusion.denoisers import load_weights
+from reprozoo import Condition, LoadContext, NetworkDenoiserMap, UsageError, load_weights
 from reprozoo.diffusion.kernels import at, per_sample
 from reprozoo.diffusion.networks.progressive_unet import ProgressiveUNet, state_dict_from_flax
 

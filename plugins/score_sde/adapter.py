@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from reprozoo import LoadContext
-from reprozoo.diffusion.denoisers import EpsDenoiserMap, load_weights
+from reprozoo import EpsDenoiserMap, LoadContext, load_weights
 from reprozoo.diffusion.kernels import DiscreteVP
 from reprozoo.diffusion.networks.ddpm_unet import DDPMUNet
 from reprozoo.diffusion.networks.song_names import from_score_sde, score_sde_parameters

@@ -7,8 +7,7 @@ of Gaussians (Proposition 2, with any covariance). No weights of a third party a
 
 from collections.abc import Callable
 
-from reprozoo import Family, Option, hookimpl
-from reprozoo.zoo.plugins import SolverSpec
+from reprozoo import Family, Option, SolverSpec, hookimpl
 
 
 @hookimpl

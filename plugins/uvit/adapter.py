@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from reprozoo import LoadContext
-from reprozoo.diffusion.denoisers import GuidedEpsDenoiserMap, load_weights
+from reprozoo import LoadContext, load_weights
+from reprozoo.diffusion.denoisers import GuidedEpsDenoiserMap
 from reprozoo.diffusion.networks.uvit import UViT
 
 TIME_SCALE = 999.0  # pixel networks are told 999 t, latent ones 1000 t (baofff/U-ViT@ce551708)

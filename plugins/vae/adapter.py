@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from reprozoo import LoadContext
-from reprozoo.diffusion.denoisers import VectorToImageMap, load_weights
+from reprozoo import LoadContext, load_weights
+from reprozoo.diffusion.denoisers import VectorToImageMap
 from reprozoo.diffusion.networks.decoders import DECODERS, GatedDecoder
 
 VAMPPRIOR_DECODER = ("p_x_layers.", "p_x_mean.")  # beside the encoder, the pseudo-inputs and the variance

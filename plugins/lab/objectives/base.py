@@ -10,8 +10,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from reprozoo import Sampler
 from reprozoo.diffusion.kernels import Kernel, per_sample
-from reprozoo.diffusion.samplers import Sampler, make_sampler
+from reprozoo.diffusion.samplers import make_sampler
 
 Network = Callable[..., Tensor]  # (x, time[, classes]) of a denoiser, (noise) of a generator
 Networks = Mapping[str, Network]  # "network" is the one that is trained; others are the objective's companions

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from reprozoo import UsageError
 from reprozoo.diffusion.kernels import consistency_preconditioning, edm_preconditioning, per_sample, x0_from_F
-from reprozoo.diffusion.samplers import karras_sigmas
+from reprozoo.diffusion.schedules import karras_sigmas
 
 from ..ema import update_ema
 from .base import Batch, Network, Networks, Objective

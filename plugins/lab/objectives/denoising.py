@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from reprozoo import Sampler
 from reprozoo.diffusion.kernels import (
     EDM,
     VP,
@@ -27,7 +28,7 @@ from reprozoo.diffusion.kernels import (
     x0_from_flow,
     x0_from_v,
 )
-from reprozoo.diffusion.samplers import Sampler, make_sampler
+from reprozoo.diffusion.samplers import make_sampler
 
 from .base import DenoisingObjective, Network
 

@@ -15,9 +15,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from reprozoo import UsageError
+from reprozoo import Sampler, UsageError
 from reprozoo.diffusion.kernels import per_sample
-from reprozoo.diffusion.samplers import Sampler, make_sampler
+from reprozoo.diffusion.samplers import make_sampler
 
 from .base import Batch, Network, Networks
 from .denoising import X0Objective
