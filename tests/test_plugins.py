@@ -14,6 +14,8 @@ import pytest
 
 from reprozoo.base import paths
 from reprozoo.base.errors import PluginError, UsageError
+from reprozoo.diffusion.sampler_specs import BUILT_IN
+from reprozoo.measures import library
 from reprozoo.zoo.plugins import (
     API_VERSION,
     DISABLE_VARIABLE,
@@ -393,3 +395,41 @@ def test_options_parse(option: Option, text: str, value: object) -> None:
 def test_options_refuse(option: Option, text: str, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         option.parse("x", text)
+
+
+def test_what_comes_with_reprozoo_is_registered_like_a_strangers() -> None:
+    plugins = Plugins(disabled=())
+    (record,) = (record for record in plugins.records if record.name == "builtin")
+    assert (record.status, record.error) == ("ok", None)
+    assert {spec.name: spec for spec in BUILT_IN.values()}.items() <= {
+        name: found.value for name, found in plugins.samplers.items()
+    }.items()
+    assert {"sscd", "pixels"} <= set(plugins.descriptors)
+    for spec in library.specs():  # these import what ``builtin`` only reads
+        assert plugins.measures[spec.name].value == spec
+        assert plugins.measures[spec.name].plugin is record
+
+
+@pytest.mark.parametrize("kind", ["samplers", "measures", "problems"])
+def test_a_kind_of_registration_has_a_table(folder: Path, kind: str) -> None:
+    name = f"{kind.title()[:-1]}Spec"
+    source = f"""
+        from reprozoo import {name}, hookimpl
+
+        @hookimpl
+        def reprozoo_register_{kind}(register):
+            register({name}("mine", "a line", "x:y"))
+        """
+    wrong = source.replace(f'{name}("mine", "a line", "x:y")', '"mine"')
+    plugins = Plugins([point(folder, "gives", source), point(folder, "gives_wrong", wrong)], disabled=())
+    assert {name: found.plugin.name for name, found in getattr(plugins, kind).items()} == {"mine": "gives"}
+    assert plugins.records[1].status == "broken"
+    assert f"reprozoo_register_{kind} expects {name}, got str" in str(plugins.records[1].error)
+
+
+def test_an_old_plugin_is_told_which_api_there_is(folder: Path) -> None:
+    (record,) = Plugins([point(folder, "older", OF_THE_FUTURE.format(wanted=">=1,<2"))]).records
+    assert (record.status, API_VERSION) == ("incompatible", "2.0")
+    assert record.error == (
+        "it wants plugin API >=1,<2, and this reprozoo has 2.0; update whichever of the two is older"
+    )

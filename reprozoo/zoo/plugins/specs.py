@@ -146,11 +146,13 @@ class MeasureSpec:
         name: as scores are called after it, e.g. "pearson".
         summary: one line.
         load: names a ``Measure``: what it reads, its values, its unit, its direction.
+        usual: whether it is taken in every comparison; others are taken when a question names them.
     """
 
     name: str
     summary: str
     load: str
+    usual: bool = False
 
 
 @dataclass(frozen=True)
