@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from reprozoo_plugins.inverse.solving import SolvingZoo
 from safetensors.torch import load_file, save_file
 
 from reprozoo.base.errors import ContractError, IntegrityError, PluginError, UnavailableError, UsageError
-from reprozoo.inverse import SolvingZoo
 from reprozoo.maps.noise.bank import NoiseBank
 from reprozoo.zoo.cards import WeightsSource
 from reprozoo.zoo.plugins import Option

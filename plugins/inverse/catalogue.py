@@ -7,16 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reprozoo.base.errors import ContractError, PluginError, ReprozooError, UsageError, did_you_mean
-from reprozoo.zoo.plugins import (
-    OperatorSpec,
-    Option,
-    PluginRecord,
-    Plugins,
-    SolverSpec,
-    import_object,
-    installed_plugins,
-)
+from reprozoo import ContractError, OperatorSpec, Option, PluginError, ReprozooError, SolverSpec, UsageError
+from reprozoo.base.errors import did_you_mean
+from reprozoo.zoo.plugins import PluginRecord, Plugins, import_object, installed_plugins
 from reprozoo.zoo.specs import MapSpec
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from reprozoo.base.errors import UsageError
+from reprozoo import UsageError
 from reprozoo.diffusion.observations import LinearOperator, Shape
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's "L"

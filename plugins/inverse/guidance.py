@@ -17,10 +17,10 @@ from reprozoo_plugins.inverse.units import Units
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from reprozoo import Denoiser
 from reprozoo.diffusion.kernels import Kernel, at, per_sample
 from reprozoo.diffusion.observations import ObservedBatch
-from reprozoo.diffusion.samplers import evaluate
-from reprozoo.maps.contract import Denoiser
+from reprozoo.diffusion.sampling import evaluate
 
 # Of the squared misfit's gradient, 2 A^T (A x0 - y): all the way to the measurement where x0 follows x one to one.
 FULL_STEP = 0.5

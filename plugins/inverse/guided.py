@@ -15,7 +15,7 @@ from torch import Tensor
 from reprozoo import Condition, DenoiserMap, NoiseToImageMap, UsageError
 from reprozoo.diffusion.kernels import at
 from reprozoo.diffusion.observations import ObservedBatch, observations_of
-from reprozoo.diffusion.samplers import evaluate
+from reprozoo.diffusion.sampling import evaluate
 
 HIGHEST_ORDER = 3
 

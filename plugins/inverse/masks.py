@@ -9,10 +9,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from reprozoo.base.errors import UsageError
+from reprozoo import NoiseBank, UsageError
 from reprozoo.diffusion.observations import LinearOperator, Shape
 from reprozoo.maps.images import read_image
-from reprozoo.maps.noise.bank import NoiseBank
 
 # Seeds of masks are apart from the seeds people compare with, so that a mask has nothing to do with any noise.
 FIRST_MASK_SEED = 2**63 + 2**62

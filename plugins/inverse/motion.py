@@ -10,7 +10,7 @@ from reprozoo_plugins.inverse.separable import apply_separable, reflection
 from torch import Tensor
 from torch.nn import functional
 
-from reprozoo.base.errors import UsageError
+from reprozoo import UsageError
 from reprozoo.diffusion.observations import LinearOperator, Shape
 
 

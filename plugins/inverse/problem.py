@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from reprozoo_plugins.inverse.catalogue import ChosenOperator, choose_operator
 from reprozoo_plugins.inverse.solving import DEFAULT_SOLVER, SolvingZoo
 
-from reprozoo.base.errors import UsageError
+from reprozoo import UsageError
 from reprozoo.zoo.cards import canonical_digest
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ def pose(question: Any, zoo: Any, specs: Sequence[str], conditions: Conditions, 
     _check_whole(question)
     solver = question.solver or DEFAULT_SOLVER
     solving, chosen = SolvingZoo(zoo, solver), choose_operator(question.inverse, zoo.plugins)
-    cards = [solving.check(spec, offline=offline) for spec in specs]
+    if not specs:
+        raise UsageError("an inverse problem is solved by models, and none was given; leave out --inverse, or name one")
+    shapes = [solving.check(spec, offline=offline).image_shape for spec in specs]
 
     from reprozoo_plugins.inverse.sources import observe
 
@@ -53,7 +55,7 @@ def pose(question: Any, zoo: Any, specs: Sequence[str], conditions: Conditions, 
 
     noise_std = question.observation_noise
     observed = observe(
-        question.observation, chosen.make(cards[0].image_shape), noise_std=noise_std,
+        question.observation, chosen.make(shapes[0]), noise_std=noise_std,
         seed=_seed(question) if noise_std else None, beside=conditions, offline=offline,
     )  # fmt: skip
     title = f"{question.inverse} of {question.observation}{f', noise {noise_std:g}' if noise_std else ''}, by {solver}"
@@ -75,7 +77,7 @@ def _check_whole(question: Any) -> None:
 
 def _seed(question: Any) -> int:
     """That of the run's noises."""
-    from reprozoo.maps.noise.files import NoiseFile
+    from reprozoo import NoiseFile
 
     noise = question.noise
     source = NoiseFile(noise) if isinstance(noise, str | Path) else noise

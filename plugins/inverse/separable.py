@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from reprozoo.base.errors import UsageError
+from reprozoo import UsageError
 from reprozoo.diffusion.observations import LinearOperator, Shape
 
 CUBIC = -0.5  # Keys' parameter, as MATLAB's and Pillow's resizing have it

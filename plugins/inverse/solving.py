@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from reprozoo_plugins.inverse.catalogue import ChosenSolver, choose_solver, resolve_options
 
-from reprozoo.base.errors import ContractError, ReprozooError, UsageError
-from reprozoo.maps.condition import Condition, check_condition
-from reprozoo.zoo.cards import ModelCard
-from reprozoo.zoo.plugins import Family, SolverSpec, import_object
+from reprozoo import Condition, ContractError, Family, ModelCard, ReprozooError, SolverSpec, UsageError
+from reprozoo.maps.condition import check_condition
+from reprozoo.zoo.plugins import import_object
 from reprozoo.zoo.recipes import MapRecipe
-from reprozoo.zoo.resolving import Zoo, common_options, content_digests, default_zoo
-from reprozoo.zoo.specs import MapSpec
+from reprozoo.zoo.resolving import Chosen, Fetched, Zoo, common_options, content_digests, default_zoo
+from reprozoo.zoo.specs import DTYPES, MapSpec
 
 if TYPE_CHECKING:
-    from reprozoo.maps.contract import NoiseToImageMap
+    from reprozoo import NoiseToImageMap
 
 DEFAULT_SOLVER = "dps"
+NOT_RUN = ("sampler", "sampler_version")  # of a model's identity
 CHOICE = "solver"  # the option of a model's spec that names its own
 # The name of this plugin was "dps" when the first images were stored, and their keys have it.
 STORED_NAMES = {("reprozoo", "inverse"): "dps"}
@@ -87,7 +87,7 @@ class SolverRecipe:
 
     def identity(self) -> dict[str, Any]:
         """The model's, but its sampler's, which does not run; and the solver's."""
-        base = {name: value for name, value in self.base.identity().items() if name != "sampler"}
+        base = {name: value for name, value in self.base.identity().items() if name not in NOT_RUN}
         name = STORED_NAMES.get((self.plugin["distribution"], self.plugin["name"]), self.plugin["name"])
         solver = {
             "name": self.solver.name,
@@ -101,7 +101,7 @@ class SolverRecipe:
     def facts(self) -> dict[str, Any]:
         """What a report shows: the model's, the solver's in the place of the sampler's."""
         base = self.base.facts() if hasattr(self.base, "facts") else self.base.describe()
-        shown = {name: value for name, value in base.items() if name != "sampler"}
+        shown = {name: value for name, value in base.items() if name not in NOT_RUN}
         others = [*shown.get("other_plugins", ()), dict(self.plugin)]
         solver = {"name": self.solver.name, **self.options}
         return shown | {"spec": self.spec, "solver": solver, "other_plugins": others}
@@ -114,7 +114,7 @@ class SolverRecipe:
         Raises:
             ReprozooError: as the family and the solver say; anything else becomes a ContractError that names them.
         """
-        from reprozoo.diffusion.denoisers import DenoiserMap
+        from reprozoo import DenoiserMap
 
         base = self.base.load()
         if not isinstance(base, DenoiserMap) or not base.is_posterior_mean or base.noise_shape != base.image_shape:
@@ -135,18 +135,22 @@ class SolverRecipe:
 
 
 @dataclass(frozen=True)
-class _Side:
-    """A model's spec taken apart.
+class SolvedChoice:
+    """A model's spec under a problem, before weights are fetched; ``SolvingZoo.recipe`` goes on from it.
 
     Attributes:
-        base: the spec without the solver and its options.
-        card: of the model.
+        text: the spec.
+        model: what it says of the model.
         solver: its own, or that of the run.
     """
 
-    base: str
-    card: ModelCard
+    text: str
+    model: Chosen
     solver: ChosenSolver
+
+    @property
+    def card(self) -> ModelCard:
+        return self.model.card
 
 
 class SolvingZoo:
@@ -169,23 +173,12 @@ class SolvingZoo:
         self.registry, self.plugins = self.zoo.registry, self.zoo.plugins
         self.solver = choose_solver(solver, self.plugins)
 
-    def resolve(self, text: str, *, device: str = "cpu", dtype: str = "float32", offline: bool = False) -> SolverRecipe:
-        """As ``Zoo.resolve``, for models with a denoiser of pixels.
+    def choose(self, text: str, *, dtype: str = DTYPES[0], offline: bool = False) -> SolvedChoice:
+        """As ``Zoo.choose``, for models with a denoiser of pixels.
 
         Raises:
             UsageError: the model has none, or an option of a sampler, which does not run, is given.
         """
-        side = self._side(text, offline)
-        base = self.zoo.resolve(side.base, device=device, dtype=dtype, offline=offline)
-        spec, options = side.solver.spec, side.solver.options
-        digests = content_digests(spec.options, options, {}, offline=offline)
-        return SolverRecipe(text, base, spec, options, side.solver.plugin.provenance(f"solver {spec.name}"), digests)
-
-    def check(self, text: str, *, offline: bool = False) -> ModelCard:
-        """As ``Zoo.check``, for models with a denoiser of pixels; raises as ``resolve``."""
-        return self._side(text, offline).card
-
-    def _side(self, text: str, offline: bool) -> _Side:
         spec = MapSpec.parse(text)
         card = self.zoo.card(spec, offline=offline)
         family: Family = self.plugins.family(card.family, package=card.package).value
@@ -194,11 +187,30 @@ class SolvingZoo:
         known = {*family.options, *common_options(card, family)}
         solver, own = self._solver_of(spec, known)
         base = _without(spec, {CHOICE, *own}) if CHOICE in spec.options else text
-        card = self.zoo.check(base, offline=offline)
+        model = self.zoo.choose(base, dtype=dtype, offline=offline)
         for option in spec.options:
             if option not in (*known, *own, CHOICE):
                 raise UsageError(_for_the_sampler(text, spec, option, solver.spec))
-        return _Side(base, card, solver)
+        return SolvedChoice(text, model, solver)
+
+    def recipe(
+        self, chosen: SolvedChoice, *, device: str = "cpu", offline: bool = False, fetched: Fetched | None = None
+    ) -> SolverRecipe:
+        """As ``Zoo.recipe``, with what the solver's options name of files and data sets."""
+        fetched = fetched or Fetched()
+        base = self.zoo.recipe(chosen.model, device=device, offline=offline, fetched=fetched)
+        solver = chosen.solver
+        digests = content_digests(solver.spec.options, solver.options, {}, offline=offline, fetched=fetched)
+        provenance = solver.plugin.provenance(f"solver {solver.spec.name}")
+        return SolverRecipe(chosen.text, base, solver.spec, solver.options, provenance, digests)
+
+    def resolve(self, text: str, *, device: str = "cpu", dtype: str = "float32", offline: bool = False) -> SolverRecipe:
+        """``choose`` and ``recipe`` at once; raises as they do."""
+        return self.recipe(self.choose(text, dtype=dtype, offline=offline), device=device, offline=offline)
+
+    def check(self, text: str, *, offline: bool = False) -> ModelCard:
+        """The card of a spec, once ``choose`` finds nothing wrong; raises as it does."""
+        return self.choose(text, offline=offline).card
 
     def _solver_of(self, spec: MapSpec, known: set[str]) -> tuple[ChosenSolver, Sequence[str]]:
         """The solver of a spec and which options are the solver's: behind its name, all that the model has not.

@@ -13,12 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reprozoo.base.errors import UsageError
+from reprozoo import Condition, NoiseBank, UsageError
 from reprozoo.diffusion.observations import LinearOperator, Observation
-from reprozoo.maps.condition import Condition
 from reprozoo.maps.conditions import Conditions, InTurn
 from reprozoo.maps.images import from_uint8, read_image
-from reprozoo.maps.noise.bank import NoiseBank, NoiseSource
+from reprozoo.maps.noise.bank import NoiseSource
 from reprozoo.zoo.datasets import load_dataset
 from reprozoo.zoo.datasets.arrays import array_sha256
 from reprozoo.zoo.datasets.files import IMAGE_SUFFIXES

@@ -13,9 +13,9 @@ from typing import Protocol
 
 from torch import Tensor
 
+from reprozoo import Denoiser
 from reprozoo.diffusion.kernels import Kernel
 from reprozoo.diffusion.samplers import dpm_solver_step, levels_of_steps, make_sampler
-from reprozoo.maps.contract import Denoiser
 
 
 class Step(Protocol):

@@ -82,7 +82,6 @@ def _note_taken_names(installed: Plugins) -> None:
     for kind, registered in (
         ("command", installed.commands),
         ("descriptor", installed.descriptors),
-        ("operator", installed.operators),
     ):
         for name in sorted(set(registered) & _own_names(kind)) if registered else ():
             registered[name].plugin.warnings.append(
@@ -96,13 +95,9 @@ def _own_names(kind: str) -> set[str]:
         from reprozoo.cli import COMMANDS
 
         return {name for section in COMMANDS.values() for name in section}
-    if kind == "descriptor":
-        from reprozoo.measures.descriptors.loading import BUILT_IN
+    from reprozoo.measures.descriptors.loading import BUILT_IN
 
-        return set(BUILT_IN)
-    from reprozoo.inverse.catalogue import OPERATORS
-
-    return set(OPERATORS)
+    return set(BUILT_IN)
 
 
 def _print_plugins(records: list[PluginRecord]) -> None:
