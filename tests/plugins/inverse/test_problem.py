@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,11 +19,14 @@ from reprozoo_plugins.inverse.solving import SolvingZoo
 from reprozoo_plugins.inverse.sources import Observations
 
 from reprozoo.base.errors import UnavailableError, UsageError
+from reprozoo.engine.sampling import images_document
+from reprozoo.engine.setup import Setup
 from reprozoo.maps.conditions import InTurn
 from reprozoo.maps.images import from_uint8
 from reprozoo.maps.noise.bank import NoiseBank
 from reprozoo.maps.noise.files import export_noise
 from reprozoo.measures.problems import Posed, Reference
+from reprozoo.zoo.cards import canonical_digest
 from reprozoo.zoo.plugins import import_object, installed_plugins
 from reprozoo.zoo.resolving import default_zoo
 
@@ -115,6 +119,35 @@ def test_a_side_may_have_options_of_its_own_solver(photo: Path) -> None:
     found = posed(specs, inverse="inpaint-16", observation=str(photo), solver="dps+steps=6")
     first, second = (found.zoo.resolve(spec, offline=True).options for spec in specs)
     assert (first["steps"], first["zeta"], second["steps"], second["zeta"]) == (6, None, 100, 0.1)
+
+
+FIRST_KEYS = {  # of the version whose plugin was called dps, with torch 2.6 and noise of seed 5
+    "tiny-edm": ({}, "4e5bef3d3468603953e23e5d00b58d838b77cd1ff5aa010b5db4c0711e07fe35"),
+    "tiny-uvit": (
+        {"solver": "projection+steps=7"}, "9a0c7dbb1190fc18779efe6a7197f1faaddb18ceb90f829ea08789c5993e8143",
+    ),
+    "theory-gaussian+solver=gaussian-posterior": (
+        {"observation_noise": 0.1}, "f5a565e9a8a722a2bc6ae266dbad3c7be4827623c4cf321acbd87ac364da9807",
+    ),
+    "tiny-edm+dtype=bf16+solver=dps": (
+        {"inverse": "super-resolution-4"}, "727cba59d06a4eaa0bb8a3c0af07650793f251a7eff3bfd91cfb713fc9f20bed",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("spec", FIRST_KEYS)
+def test_stored_images_are_found_again(spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key of the store is that of the first version, for the same question, machine and torch."""
+    given, key = FIRST_KEYS[spec]
+    ramp = (np.arange(3072) % 251).astype(np.uint8).reshape(32, 32, 3)
+    Image.fromarray(ramp).save(tmp_path / "photo.png")
+    usual = {"inverse": "inpaint-16", "observation": str(tmp_path / "photo.png"), "noise": NoiseBank(5)}
+    found = posed((spec,), **usual | given)
+    recipe = found.zoo.resolve(spec, offline=True)
+    recipe = replace(recipe, plugin={**recipe.plugin, "version": "0.1.0"})
+    monkeypatch.setattr(torch, "__version__", "2.6.0")
+    setup = Setup(NoiseBank(5), range(1), found.conditions.bound(NoiseBank(5), [None]))
+    assert canonical_digest(images_document(recipe, setup, 16)) == key
 
 
 @pytest.mark.parametrize(
