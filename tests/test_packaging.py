@@ -28,4 +28,4 @@ def test_every_package_is_listed() -> None:
 def test_every_plugin_has_an_entry_point() -> None:
     plugins = {name for name in packages_in_tree() if name.count(".") == 1 and name.startswith("reprozoo_plugins.")}
     points = set(settings()["project"]["entry-points"]["reprozoo"].values())
-    assert points == plugins | {"reprozoo_registry"}
+    assert points == plugins | {"reprozoo.builtin", "reprozoo_registry"}

@@ -15,7 +15,7 @@ from reprozoo_plugins.lab import data
 from reprozoo_plugins.lab.data import made_images, recipe_data, selected, training_data
 from reprozoo_plugins.lab.recipe import DataSpec, Recipe
 
-from reprozoo import IntegrityError, NoiseBank, UsageError, zoo
+from reprozoo import IntegrityError, NoiseBank, UsageError, resolve
 from reprozoo.maps.images import to_uint8
 from reprozoo.zoo.datasets import load_dataset
 from tests.plugins.lab.runs import recipe
@@ -167,6 +167,6 @@ def test_what_a_recipe_trains_on_is_a_data_set(maker: Counted, monkeypatch: pyte
     )
     load_dataset("recipe-data", "tiny", offline=True)
     assert asked == [True]
-    assert zoo.resolve("theory-empirical+data=recipe-data+split=tiny").digests["data"] == found.digest
+    assert resolve("theory-empirical+data=recipe-data+split=tiny").digests["data"] == found.digest
     with pytest.raises(UsageError, match="recipe-data has a split for every recipe"):
         load_dataset("recipe-data")
