@@ -19,7 +19,6 @@ from reprozoo.measures import library
 from reprozoo.zoo.plugins import (
     API_VERSION,
     DISABLE_VARIABLE,
-    Option,
     Plugins,
     ReprozooDeprecationWarning,
     deprecation,
@@ -367,34 +366,6 @@ def test_import_object_says_what_failed() -> None:
         import_object("reprozoo.nowhere:thing")
     with pytest.raises(PluginError, match="AttributeError"):
         import_object("reprozoo.base.errors:Nothing")
-
-
-@pytest.mark.parametrize(
-    ("option", "text", "value"),
-    [
-        (Option(int, ""), "50", 50),
-        (Option(float, ""), "1e-3", 1e-3),
-        (Option(bool, ""), "true", True),
-        (Option(bool, ""), "Off", False),
-        (Option(str, "", choices=("a", "b")), "b", "b"),
-    ],
-)
-def test_options_parse(option: Option, text: str, value: object) -> None:
-    assert option.parse("x", text) == value
-
-
-@pytest.mark.parametrize(
-    ("option", "text", "sentence"),
-    [
-        (Option(int, ""), "5.5", "x=5.5: expected a whole number"),
-        (Option(float, ""), "many", "x=many: expected a number"),
-        (Option(bool, ""), "maybe", "x=maybe: expected true or false"),
-        (Option(str, "", choices=("a", "b")), "c", "x=c: expected one of a, b"),
-    ],
-)
-def test_options_refuse(option: Option, text: str, sentence: str) -> None:
-    with pytest.raises(UsageError, match=sentence):
-        option.parse("x", text)
 
 
 def test_what_comes_with_reprozoo_is_registered_like_a_strangers() -> None:
