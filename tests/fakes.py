@@ -109,7 +109,7 @@ class FakeRecipe:
         return {"weights": self.weights_digest, "same": self.same, "drift": self.drift, "options": self.options,
                 "dtype": self.dtype, "device": self.device}  # fmt: skip
 
-    def describe(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, Any]:
         training = {"dataset": self.training, "split": self.split}
         training |= {"images_sha256": self.images_sha256} if self.images_sha256 else {}
         card = {"family": self.family, "training": training, "weights": [{"kind": self.source}]}

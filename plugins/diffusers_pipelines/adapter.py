@@ -119,14 +119,15 @@ class PipelineMap(NoiseToImageMap):
         self._check_finite(images, self.kind.decoder or self.kind.network)
         if self.dtype != torch.float32 and bool((images.flatten(1).amax(1) <= -1).any()):
             raise IntegrityError(
-                f"{self.describe()} made an image that is black in every pixel in {_name(self.dtype)}; {self._remedy()}"
+                f"{self.display_name} made an image that is black in every pixel in {_name(self.dtype)}; "
+                f"{self._remedy()}"
             )
         return images
 
     def _check_finite(self, x: Tensor, part: str) -> None:
         if not bool(torch.isfinite(x).all()):
             raise IntegrityError(
-                f"the {part} of {self.describe()} produced NaN or infinity in {_name(self.dtype)}; {self._remedy()}"
+                f"the {part} of {self.display_name} produced NaN or infinity in {_name(self.dtype)}; {self._remedy()}"
             )
 
     def _remedy(self) -> str:

@@ -100,13 +100,10 @@ class SolverRecipe:
 
     def facts(self) -> dict[str, Any]:
         """What a report shows: the model's, the solver's in the place of the sampler's."""
-        base = self.base.facts() if hasattr(self.base, "facts") else self.base.describe()
-        shown = {name: value for name, value in base.items() if name not in NOT_RUN}
+        shown = {name: value for name, value in self.base.facts().items() if name not in NOT_RUN}
         others = [*shown.get("other_plugins", ()), dict(self.plugin)]
         solver = {"name": self.solver.name, **self.options}
         return shown | {"spec": self.spec, "solver": solver, "other_plugins": others}
-
-    describe = facts
 
     def load(self) -> NoiseToImageMap:
         """Build the map.

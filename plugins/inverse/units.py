@@ -40,6 +40,6 @@ def units_of(base: DenoiserMap) -> Units:
         if units.slope and torch.allclose(images, units.images(ramp)):
             return units
     raise UsageError(
-        f"{base.describe()} decodes what its denoiser works on, and an observation is of the image: models of latents "
-        "are not solved here; choose a model of pixels"
+        f"{base.display_name} decodes what its denoiser works on, and an observation is of the image: models of "
+        "latents are not solved here; choose a model of pixels"
     )

@@ -100,7 +100,7 @@ def load_gaussian_posterior(base: NoiseToImageMap, options: Mapping[str, Any]) -
     gaussian = base.gaussian if isinstance(base, TheoryMap) else None
     if not isinstance(base, TheoryMap) or gaussian is None:
         raise UsageError(
-            f"the solver gaussian-posterior is for Gaussian data (theory-gaussian) alone, and {base.describe()} is "
+            f"the solver gaussian-posterior is for Gaussian data (theory-gaussian) alone, and {base.display_name} is "
             "none; use dps"
         )
     if gaussian.mean.numel() > LARGEST_DIM:

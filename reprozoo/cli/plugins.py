@@ -41,7 +41,7 @@ def plugins(ctx: click.Context, *, strict: bool, as_json: bool) -> None:
     else:
         _print_plugins(installed.records)
     if strict and (failed := installed.failed()):
-        raise PluginError("; ".join(record.describe() for record in failed))
+        raise PluginError("; ".join(record.sentence() for record in failed))
 
 
 @plugins.command(short_help="Switch plugins off.")

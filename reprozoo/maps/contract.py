@@ -90,9 +90,10 @@ class NoiseToImageMap(ABC):
         if len(conditions) != count:
             raise UsageError(f"expected one condition for each of {count} noises, got {len(conditions)}")
         for condition in set(conditions):
-            check_condition(condition, self.accepts, self.requires, self.num_classes, name=self.describe())
+            check_condition(condition, self.accepts, self.requires, self.num_classes, name=self.display_name)
 
-    def describe(self) -> str:
+    @property
+    def display_name(self) -> str:
         """How the map is called in messages; the engine sets ``name`` to the id it was loaded under."""
         return str(getattr(self, "name", type(self).__name__))
 
@@ -100,14 +101,16 @@ class NoiseToImageMap(ABC):
         try:
             return self.generate(noise, conditions)
         except SystemExit as error:  # no plugin may end the program that runs it
-            raise ContractError(f"{self.describe()} called sys.exit({error.code!r}); it was to make images") from error
+            raise ContractError(
+                f"{self.display_name} called sys.exit({error.code!r}); it was to make images"
+            ) from error
 
     def _check_noise(self, noise: Tensor) -> None:
         if noise.dtype != torch.float32:
             raise UsageError(f"expected float32 noise, got {noise.dtype}; draw it with NoiseBank")
         if tuple(noise.shape[1:]) != tuple(self.noise_shape) or noise.ndim == 0:
             raise UsageError(
-                f"{self.describe()} takes noise of shape (batch, {', '.join(map(str, self.noise_shape))}), "
+                f"{self.display_name} takes noise of shape (batch, {', '.join(map(str, self.noise_shape))}), "
                 f"got {tuple(noise.shape)}"
             )
         if not torch.isfinite(noise).all():
@@ -117,17 +120,19 @@ class NoiseToImageMap(ABC):
         expected = (count, *self.image_shape)
         if not isinstance(images, Tensor) or tuple(images.shape) != expected:
             came = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
-            raise ContractError(f"{self.describe()} returned {came} where its contract says images of shape {expected}")
+            raise ContractError(
+                f"{self.display_name} returned {came} where its contract says images of shape {expected}"
+            )
         images = images.detach().to("cpu", torch.float32)
         if not torch.isfinite(images).all():
             raise IntegrityError(
-                f"{self.describe()} produced NaN or infinite pixels; half precision often does this: "
+                f"{self.display_name} produced NaN or infinite pixels; half precision often does this: "
                 "run it again with --dtype float32"
             )
         largest = float(images.abs().max()) if images.numel() else 0.0
         if largest > 1 + RANGE_TOLERANCE:
             raise ContractError(
-                f"{self.describe()} returned pixel values up to {largest:.4g} where its contract says [-1, 1]; "
+                f"{self.display_name} returned pixel values up to {largest:.4g} where its contract says [-1, 1]; "
                 "a map clamps its images itself"
             )
         return images.clamp(-1.0, 1.0)

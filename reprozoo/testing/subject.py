@@ -63,7 +63,7 @@ class Subject:
         if isinstance(self.target, str):
             return self.target
         if isinstance(self.target, NoiseToImageMap):
-            return self.target.describe()
+            return self.target.display_name
         named = getattr(self.target, "display_id", None) or getattr(self.target, "__qualname__", None)
         return str(named or type(self.target).__name__)
 
@@ -206,7 +206,7 @@ def examples(target: NoiseToImageMap, kind: str) -> tuple[Any, ...]:
         from reprozoo.testing.observed import example_observations
 
         return example_observations(target.image_shape)
-    raise UsageError(f"{target.describe()} takes a condition {kind!r}; the kinds are {', '.join(CONDITION_KINDS)}")
+    raise UsageError(f"{target.display_name} takes a condition {kind!r}; the kinds are {', '.join(CONDITION_KINDS)}")
 
 
 def largest_gap(a: Tensor, b: Tensor) -> float:

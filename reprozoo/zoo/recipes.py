@@ -1,7 +1,7 @@
 """What a map spec resolved to: everything that can change the images of one map, as plain data.
 
 A ``MapRecipe`` is picklable, so that processes share it. It says who it is (``identity``, the store's key), what to
-show (``describe``) and builds the map (``load``).
+show (``facts``) and builds the map (``load``).
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class MapRecipe:
             **({"libraries": dict(self.libraries)} if self.libraries else {}),
         }
 
-    def describe(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, Any]:
         """What a report shows: the card, the resolved configuration, the digests and the plugin."""
         return {
             "spec": self.spec,

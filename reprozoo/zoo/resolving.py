@@ -88,7 +88,7 @@ class Zoo:
         try:
             return self.registry.model(name)
         except UsageError as error:
-            may_have_it = "; ".join(record.describe() for record in self.plugins.failed())
+            may_have_it = "; ".join(record.sentence() for record in self.plugins.failed())
             raise UsageError(f"{error}; {may_have_it}" if may_have_it else str(error)) from None
 
     def choose(self, text: str, *, dtype: str = DTYPES[0], offline: bool = False) -> Chosen:

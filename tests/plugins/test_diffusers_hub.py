@@ -319,4 +319,4 @@ def test_different_noise_spaces_are_refused(hub: HubServer) -> None:
 
 def test_a_stochastic_scheduler_of_a_repository_is_replaced_and_said(hub: HubServer) -> None:
     hub.add("a/ddpm", pipelines.files("DDPMPipeline"))
-    assert default_zoo().resolve("hf:a/ddpm").describe()["options"]["scheduler"] == "ddim"
+    assert default_zoo().resolve("hf:a/ddpm").facts()["options"]["scheduler"] == "ddim"

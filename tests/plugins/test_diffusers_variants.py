@@ -184,7 +184,7 @@ def test_each_is_another_map_and_said_in_the_report(sd: HubServer, tmp_path: Pat
     recipes = [reprozoo.resolve(SPEC.replace("+steps=2", "" if "steps" in o else "+steps=2") + o) for o in options]
     identities = [json.dumps(recipe.identity(), sort_keys=True) for recipe in recipes]
     assert len(set(identities)) == len(options)
-    described = dict(zip(options, (recipe.describe() for recipe in recipes), strict=True))
+    described = dict(zip(options, (recipe.facts() for recipe in recipes), strict=True))
     assert described["+dtype=bf16"]["dtype"] == "bfloat16"
     assert described["+unet=b/sd"]["card"]["weights"][1]["repo"] == "b/sd"
     assert described["+quantize=int8"]["options"]["quantize"] == "int8"

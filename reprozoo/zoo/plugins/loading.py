@@ -138,7 +138,7 @@ class Plugins:
         elif package and not own:
             reason = f"it comes with the package {package}, which is not installed; install it"
         else:
-            reason = "; ".join(record.describe() for record in suspects) or "install the plugin that does"
+            reason = "; ".join(record.sentence() for record in suspects) or "install the plugin that does"
         return f"no plugin provides the family {name!r}: {reason}. `reprozoo plugins` lists what is installed"
 
     def sampler(self, name: str) -> Registered:
@@ -151,7 +151,7 @@ class Plugins:
             return self.samplers[name]
         there = ", ".join(self.samplers) or "none"
         sentence = f"unknown sampler {name!r}{did_you_mean(name, self.samplers)}; there are: {there}"
-        suspects = [record.describe() for record in self.records if record.status != "ok"]
+        suspects = [record.sentence() for record in self.records if record.status != "ok"]
         raise UsageError("; ".join([sentence, *suspects]))
 
     def failed(self) -> list[PluginRecord]:

@@ -44,7 +44,7 @@ class PluginRecord:
         """Name, distribution and version, as results record it, and what it gave, e.g. "family edm"."""
         return {"name": self.name, "distribution": self.distribution, "version": self.version, "gave": gave}
 
-    def describe(self) -> str:
+    def sentence(self) -> str:
         """What became of it, as part of a sentence: "plugin edm is broken (ImportError: …)"."""
         return f"plugin {self.name} is {self.status}" + (f" ({self.error})" if self.error else "")
 
