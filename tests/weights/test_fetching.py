@@ -21,8 +21,8 @@ from reprozoo.zoo.weights import cache, content_digest, fetch, http, sha256_of, 
 FETCH = """
 import sys
 from pathlib import Path
-from reprozoo.cards import UrlSource
-from reprozoo.weights import fetch
+from reprozoo.zoo.cards import UrlSource
+from reprozoo.zoo.weights import fetch
 print(fetch(UrlSource(url=sys.argv[1], sha256=sys.argv[2], bytes="unknown"), card_dir=Path()).path)
 """
 

@@ -25,8 +25,8 @@ UNET = ("model_index.json", "unet/config.json", "unet/diffusion_pytorch_model.sa
 FETCH = """
 import json, sys
 from pathlib import Path
-from reprozoo.cards import HubSource
-from reprozoo.weights import fetch
+from reprozoo.zoo.cards import HubSource
+from reprozoo.zoo.weights import fetch
 repo, revision, *files = sys.argv[1:]
 print(fetch(HubSource(repo=repo, revision=revision, files=tuple(files), sha256={}), card_dir=Path()).path)
 """

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from reprozoo.base.errors import IntegrityError, UnavailableError, UsageError
 from reprozoo.zoo.weights.checkpoint import check_file_size, check_tensors
+from reprozoo.zoo.weights.state_dicts import Convert, read_plain
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from reprozoo.zoo.weights.formats import Convert
 
 INDEX = "model_index.json"
 CONFIGS = ("config.json", "scheduler_config.json", "preprocessor_config.json", "tokenizer_config.json")
@@ -63,8 +62,6 @@ class DiffusersFolder:
             UnavailableError: no file of weights of this variant is there.
             IntegrityError: one is damaged or holds more than tensors.
         """
-        from reprozoo.zoo.weights.formats import read_plain
-
         tensors: dict[str, Tensor] = {}
         for file in self.weights_of(component, variant=variant):
             tensors |= read_plain(file, convert=convert)

@@ -6,19 +6,19 @@ A card names the format, with the part after a colon where a file has several: `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reprozoo.base.errors import IntegrityError, UsageError, did_you_mean
-from reprozoo.zoo.weights.checkpoint import Checkpoint, Reader, check_file_size, check_tensors, entry, state_dict
+from reprozoo.base.errors import UsageError, did_you_mean
+from reprozoo.zoo.weights.checkpoint import Checkpoint, Reader, check_file_size, check_tensors
+from reprozoo.zoo.weights.folders import read_folder
 from reprozoo.zoo.weights.inert import PickleProblem
+from reprozoo.zoo.weights.state_dicts import read_safetensors, read_torch
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Convert = Callable[[str, "Tensor"], "Tensor"]
 ZIP_MAGIC = b"PK\x03\x04"
 PICKLE_MAGIC = b"\x80"
 PICKLE_PROTOCOLS = b"\x02\x03\x04\x05"
@@ -110,25 +110,6 @@ def read_tensors(
     return dict(read_checkpoint(path, format=format, parameter_names=parameter_names).tensors)
 
 
-def read_plain(path: Path, *, convert: Convert | None = None) -> dict[str, Tensor]:
-    """The state dict of a safetensors or torch file, as it is or with every tensor converted.
-
-    Args:
-        convert: (name, tensor) -> tensor; safetensors are converted one by one, so that the file is never in memory
-            whole beside what is made of it.
-    """
-    check_file_size(path)
-    if path.suffix != ".safetensors":
-        tensors = dict(_read("torch", path, "").tensors)
-        return {name: convert(name, tensor) for name, tensor in tensors.items()} if convert else tensors
-    if convert is None:
-        return dict(_read("safetensors", path, "").tensors)
-    from safetensors import safe_open
-
-    with _damage_named(path), safe_open(path, framework="pt") as file:
-        return {name: convert(name, file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118  # not a mapping
-
-
 def _read(name: str, path: Path, part: str) -> Checkpoint:
     from reprozoo.zoo.weights.torch_files import refusal
 
@@ -138,32 +119,6 @@ def _read(name: str, path: Path, part: str) -> Checkpoint:
         raise refusal(path, problem) from problem
     check_tensors(path, checkpoint.tensors)
     return checkpoint
-
-
-def _safetensors(path: Path, part: str) -> Checkpoint:
-    from safetensors.torch import load_file
-
-    if part:
-        raise UsageError(f"{path}: a safetensors file has no parts, so no {part!r}")
-    with _damage_named(path):
-        return Checkpoint(load_file(path))
-
-
-@contextmanager
-def _damage_named(path: Path) -> Iterator[None]:
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise IntegrityError(f"{path} is a damaged safetensors file: {error}") from error
-
-
-def _torch(path: Path, part: str) -> Checkpoint:
-    from reprozoo.zoo.weights.torch_files import load_torch_file
-
-    found = load_torch_file(path)
-    return Checkpoint(state_dict(path, entry(path, found, (), wanted=part) if part else found))
 
 
 def _nvidia(path: Path, part: str) -> Checkpoint:
@@ -186,8 +141,6 @@ def _flax(path: Path, part: str) -> Checkpoint:
 
 def _diffusers(path: Path, part: str) -> Checkpoint:
     """A component, of a variant where one follows a second colon: ``diffusers:unet:fp16``."""
-    from reprozoo.zoo.weights.folders import read_folder
-
     component, _, variant = part.partition(":")
     folder = read_folder(path)
     tensors = folder.tensors(component, variant=variant)
@@ -195,8 +148,8 @@ def _diffusers(path: Path, part: str) -> Checkpoint:
 
 
 READERS: dict[str, Reader] = {
-    "safetensors": _safetensors,
-    "torch": _torch,
+    "safetensors": read_safetensors,
+    "torch": read_torch,
     "nvidia-pickle": _nvidia,
     "score-sde": _score_sde,
     "flax": _flax,

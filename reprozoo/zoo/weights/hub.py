@@ -19,27 +19,11 @@ from reprozoo.base import paths
 from reprozoo.base.errors import IntegrityError, UnavailableError
 from reprozoo.zoo.cards import UNKNOWN, HubSource, canonical_digest
 from reprozoo.zoo.weights.cache import Progress, explained, read_json, require_room, sha256_of, write_json
+from reprozoo.zoo.weights.hub_client import HubFile, Listing, download, listing_of
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 VARIABLE = "HF_HOME"  # moves the Hub's cache
 TRUE = frozenset({"1", "ON", "YES", "TRUE"})
-
-
-@dataclass(frozen=True)
-class HubFile:
-    """What the Hub says about a file: its size, and the sha256 of a large or git's sha1 of a small one."""
-
-    bytes: int
-    sha256: str | None
-    git_sha1: str | None
-
-
-@dataclass(frozen=True)
-class Listing:
-    """A repository at one commit."""
-
-    commit: str
-    files: Mapping[str, HubFile]
 
 
 @dataclass(frozen=True)
@@ -140,8 +124,6 @@ def list_repository(source: HubSource) -> Listing:
     Raises:
         UnavailableError: it cannot be had, or lacks a file that the card needs.
     """
-    from reprozoo.zoo.weights.hub_client import listing_of
-
     record = HubRecord(source.repo)
     revision = record.commit(source.revision) or (None if source.revision == UNKNOWN else source.revision)
     listing = listing_of(source.repo, revision)
@@ -182,8 +164,6 @@ def missing_bytes(source: HubSource, listing: Listing) -> int:
 
 
 def _fetch_missing(source: HubSource, listing: Listing, folder: Path, progress: Progress | None) -> None:
-    from reprozoo.zoo.weights.hub_client import download
-
     cache = paths.hub_cache()
     require_room(cache, missing_bytes(source, listing), VARIABLE)
     for name in source.files:

@@ -1,4 +1,4 @@
-"""The few calls of ``huggingface_hub`` that are used, and its errors as sentences; imported only to fetch."""
+"""The few calls of ``huggingface_hub`` that are used, and its errors as sentences; it is imported only to fetch."""
 
 from __future__ import annotations
 
@@ -6,18 +6,35 @@ import inspect
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from reprozoo.base.errors import IntegrityError, UnavailableError
 from reprozoo.zoo.weights.cache import Progress
-from reprozoo.zoo.weights.hub import HubFile, Listing
 
 MAX_TIMEOUT_S = 30.0  # of a question; HF_HUB_ETAG_TIMEOUT below that is honoured, and 10 s is the client's default
 TRANSPORTS = ("httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3")  # of the client's versions
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """What the Hub says about a file: its size, and the sha256 of a large or git's sha1 of a small one."""
+
+    bytes: int
+    sha256: str | None
+    git_sha1: str | None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A repository at one commit."""
+
+    commit: str
+    files: Mapping[str, HubFile]
 
 
 class GatedError(UnavailableError):
