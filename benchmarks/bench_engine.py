@@ -61,7 +61,7 @@ class RandomWeights:
     def identity(self) -> dict[str, Any]:
         return {"benchmark": "engine", "steps": self.steps}
 
-    def describe(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, Any]:
         return {}
 
     def load(self) -> EDMDenoiserMap:

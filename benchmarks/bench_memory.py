@@ -57,7 +57,7 @@ class MixtureRecipe:
     def identity(self) -> dict[str, Any]:
         return {"benchmark": "memory", "seed": self.display_id}
 
-    def describe(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, Any]:
         return {}
 
     def load(self) -> Mixture:

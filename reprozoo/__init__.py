@@ -4,7 +4,7 @@ The public names, each imported when it is first used, so that ``import reprozoo
 
     >>> import reprozoo
     >>> comparison = reprozoo.compare(["tiny-edm", "tiny-uvit"], num_samples=64)
-    >>> comparison.pairs[0].rp.value
+    >>> comparison.score("rp").value
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ hookimpl = pluggy.HookimplMarker("reprozoo")
 
 _LAZY = {
     "API_VERSION": "zoo.plugins",
-    "Comparison": "engine.results",
+    "CallableMap": "engine.objects",
+    "Comparison": "engine.result",
     "Condition": "maps.condition",
     "ContractError": "base.errors",
     "DatasetSpec": "zoo.plugins",
@@ -42,6 +43,7 @@ _LAZY = {
     "PartialError": "base.errors",
     "PluginError": "base.errors",
     "ProblemSpec": "zoo.plugins",
+    "Question": "engine.question",
     "RandomClasses": "maps.conditions",
     "ReprozooError": "base.errors",
     "Sampler": "diffusion.sampling",
@@ -50,11 +52,13 @@ _LAZY = {
     "SolverSpec": "zoo.plugins",
     "UnavailableError": "base.errors",
     "UsageError": "base.errors",
-    "compare": "engine",
-    "generalize": "engine",
+    "compare": "engine.presets",
+    "generalize": "engine.presets",
+    "images_of": "engine.presets",
     "load": "zoo.resolving",
     "load_weights": "diffusion.denoisers",
     "resolve": "zoo.resolving",
+    "score": "engine.presets",
     "schedule_options": "diffusion.sampler_specs",
 }
 
@@ -84,8 +88,10 @@ if TYPE_CHECKING:
     from reprozoo.diffusion.denoisers import DenoiserMap, EpsDenoiserMap, NetworkDenoiserMap, load_weights
     from reprozoo.diffusion.sampler_specs import schedule_options
     from reprozoo.diffusion.sampling import Sampler, ScheduledSampler
-    from reprozoo.engine import compare, generalize
-    from reprozoo.engine.results import Comparison
+    from reprozoo.engine.objects import CallableMap
+    from reprozoo.engine.presets import compare, generalize, images_of, score
+    from reprozoo.engine.question import Question
+    from reprozoo.engine.result import Comparison
     from reprozoo.maps.condition import Condition
     from reprozoo.maps.conditions import RandomClasses
     from reprozoo.maps.contract import Denoiser, NoiseToImageMap

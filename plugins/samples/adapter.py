@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from reprozoo import Condition, LoadContext, ModelCard, NoiseBank, NoiseFile, NoiseToImageMap, UsageError
 from reprozoo.maps.images import from_uint8
-from reprozoo.zoo.datasets import ImageDataset, read_images
+from reprozoo.zoo.datasets import image_indices, read_images
 
 ROWS_AT_ONCE = 256
 
@@ -72,7 +71,7 @@ def load(context: LoadContext) -> SamplesMap:
     """Read the images, draw the noise of each one's index again, and pair them by content."""
     path, options = Path(context.options["path"]), context.options
     samples = read_images(path)
-    indices_of = _indices(samples)
+    indices_of = image_indices(samples)
     source = NoiseFile(options["noise"]) if options["noise"] else NoiseBank(options["seed"])
     rows: dict[bytes, int] = {}
     for start in range(0, len(samples), ROWS_AT_ONCE):
@@ -80,32 +79,6 @@ def load(context: LoadContext) -> SamplesMap:
         noise = source.noise(indices, context.card.noise_shape)
         rows |= {_digest(row): start + k for k, row in enumerate(noise)}
     return SamplesMap(torch.as_tensor(samples.images_u8), rows, context.card.noise_shape, str(path))
-
-
-def _indices(samples: ImageDataset) -> list[int]:
-    """The noise index of every image: the array ``indices``, or the last number in each file's name.
-
-    Raises:
-        UsageError: an image without an index, or two images of one.
-    """
-    if samples.indices is not None:
-        indices = [int(i) for i in samples.indices]
-    elif samples.names is not None:
-        numbers = [re.findall(r"\d+", PurePosixPath(name).stem) for name in samples.names]
-        if unnumbered := [name for name, found in zip(samples.names, numbers, strict=True) if not found]:
-            raise UsageError(
-                f"{samples.name}: {unnumbered[0]} has no number in its name; name each image after the index of its "
-                "noise, e.g. 000123.png"
-            )
-        indices = [int(found[-1]) for found in numbers]
-    else:
-        raise UsageError(
-            f"{samples.name} does not say which noise each image was made from; save an array `indices` beside `images`"
-        )
-    if len(set(indices)) != len(indices):
-        twice = next(i for i in indices if indices.count(i) > 1)
-        raise UsageError(f"{samples.name} has two images of noise {twice}; keep one of them")
-    return indices
 
 
 def _digest(noise: Tensor) -> bytes:

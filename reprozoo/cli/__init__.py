@@ -22,7 +22,7 @@ from reprozoo.base.errors import PartialError, ReprozooError
 
 EXIT_CODES = {
     0: "it worked",
-    1: "a score is below what --fail-under asks for",
+    1: "a score is outside of what --fail-under or --fail-over asks for",
     2: "usage: the request cannot be carried out as it was made",
     3: "a plugin is missing, broken or breaks its contract",
     4: "something that has to be fetched cannot be had (offline, gated, gone)",
@@ -40,12 +40,14 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "sample": ("sample:sample", "Write the images of one model to a grid, a folder or an archive."),
         "score": ("score:score", "Compare images that were made elsewhere, paired by index."),
         "generalize": ("generalize:generalize", "Measure how far a model copies a data set."),
+        "run": ("run:run", "Ask what a question file asks."),
     },
     "The zoo": {
         "models": ("models:models", "List the models, by family."),
         "show": ("models:show", "Show everything known about one model."),
         "pull": ("weights:pull", "Fetch the weights of models ahead of time."),
         "import": ("weights:import_", "Bring a file of weights that you fetched yourself."),
+        "measures": ("measures:measures", "List the measures and their scores."),
         "data": ("data:data", "List and fetch data sets."),
         "noise": ("noise:noise", "Write noise to a file that other programs can read."),
     },

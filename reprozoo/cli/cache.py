@@ -11,8 +11,8 @@ import click
 
 from reprozoo.base.errors import IntegrityError, UsageError
 from reprozoo.cli.common import ParamType, json_option, print_json
-from reprozoo.cli.progress import duration, size
 from reprozoo.cli.table import print_table
+from reprozoo.engine.display import duration, size
 
 if TYPE_CHECKING:
     from reprozoo.engine.store import EntryInfo

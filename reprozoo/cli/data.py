@@ -6,8 +6,8 @@ import click
 
 from reprozoo.base.errors import UsageError
 from reprozoo.cli.common import json_option, offline_option, print_json, quiet_option
-from reprozoo.cli.progress import ProgressDisplay
 from reprozoo.cli.table import print_table
+from reprozoo.engine.display import ProgressDisplay
 
 
 @click.group(short_help="List and fetch data sets.")

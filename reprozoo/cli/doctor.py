@@ -11,15 +11,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from itertools import groupby
-from pathlib import Path
 
 import click
 
 from reprozoo import __version__
 from reprozoo.base.errors import ReprozooError, UsageError
 from reprozoo.cli.common import json_option, print_json
-from reprozoo.cli.progress import size
 from reprozoo.cli.table import Cell, print_table
+from reprozoo.engine.display import size
 
 PACKAGES = ("torch", "numpy", "onnxruntime", "safetensors", "huggingface-hub", "diffusers", "transformers")
 NEEDED = ("torch", "numpy", "onnxruntime", "safetensors")
@@ -109,14 +108,11 @@ def _places() -> Iterator[Finding]:
     from reprozoo.base import paths
 
     area = "places"
-    hub = os.environ.get("HF_HUB_CACHE") or os.path.join(
-        os.environ.get("HF_HOME") or os.path.expanduser("~/.cache/huggingface"), "hub"
-    )
     places = {
         "store": paths.store_home(),
         "weights": paths.weights_home(),
         "data sets": paths.datasets_home(),
-        "Hub cache": Path(hub),
+        "Hub cache": paths.hub_cache(),
     }
     for name, place in places.items():
         existing = next(p for p in (place, *place.absolute().parents) if p.exists())

@@ -2,51 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from reprozoo.cli.progress import ProgressDisplay
+from reprozoo.engine.checking import Workplace
+from reprozoo.engine.display import ProgressDisplay
+from reprozoo.engine.question import GENERALIZE, Question
+from reprozoo.engine.sides import is_folder
 from reprozoo.zoo.cards import DescriptorCard, ModelCard
-from reprozoo.zoo.resolving import default_zoo
 
 LARGE = 1e9  # bytes of weights that are worth a word
 
 
-def data_name(observation: str | None) -> str | None:
-    """The data set that an observation is of, e.g. cifar10 of "cifar10:test:3"; or the file."""
-    return observation.partition(":")[0] if observation else None
-
-
-def fetch_ahead(
-    specs: Iterable[str],
-    *,
-    zoo: Any = None,
-    descriptor: str | None,
-    dataset: str | Path | None = None,
-    offline: bool,
-    progress: ProgressDisplay,
-) -> None:
-    """Fetch the weights of models and descriptor, and a data set, where they are not here yet; say which are large.
-
-    Nothing is fetched before every spec is known to be one that can run. Unknown names of descriptors and data sets
-    are left to the engine, which says what is wrong with them.
-
-    Args:
-        zoo: where specs are resolved; that of this environment by default.
+def fetch_ahead(question: Question, place: Workplace, progress: ProgressDisplay) -> None:
+    """Fetch the weights of models and descriptors, and a data set, where they are not here yet; say which are large.
 
     Raises:
         UsageError, PluginError: a spec names no model, or one that cannot run.
         UnavailableError, IntegrityError, PartialError: from fetching.
     """
-    from reprozoo.zoo.datasets import pull_dataset
     from reprozoo.zoo.weights import fetch, status
 
-    zoo = zoo or default_zoo()
-    registry = zoo.registry
-    cards: list[tuple[str, ModelCard | DescriptorCard]]
-    cards = [(spec, zoo.check(spec, offline=offline)) for spec in specs]
-    cards += [(card.id, card) for card in registry.descriptors.values() if descriptor in (card.id, *card.aliases)]
+    zoo, offline = place.with_zoo(), place.offline
+    specs = [spec for spec in (*question.sides, *(question.baselines or ())) if not is_folder(spec)]
+    cards: list[tuple[str, ModelCard | DescriptorCard]] = []
+    if question.inverse is None:
+        known = place.resolved_by(zoo)
+        cards += [(spec, card) for spec in specs if (card := known.card(spec, question.dtype)) is not None]
+    descriptors = {name: card for card in zoo.registry.descriptors.values() for name in (card.id, *card.aliases)}
+    cards += [(name, descriptors[name]) for name in question.descriptor if name in descriptors]
     for name, card in cards:
         size = 0
         for source in card.weights:
@@ -54,6 +37,17 @@ def fetch_ahead(
                 size += fetch(source, card_dir=card.home, offline=offline, progress=progress.fetched).bytes_on_disk
         if size > LARGE:
             progress.note(f"{name}: {size / 1e9:.1f} GB of weights to read; models are loaded one at a time")
+    _fetch_data(question, [card for _, card in cards if isinstance(card, ModelCard)], place, progress)
+
+
+def _fetch_data(question: Question, cards: list[ModelCard], place: Workplace, progress: ProgressDisplay) -> None:
+    """The data set that the question names or is about, where a card describes it."""
+    from reprozoo.zoo.datasets import pull_dataset
+
+    registry = place.with_zoo().registry
+    wanted = question.observation.partition(":")[0] if question.observation else question.data
+    if question.task == GENERALIZE and wanted is None and cards:
+        wanted = str(cards[0].training.get("dataset"))
     names = {name for card in registry.datasets.values() for name in (card.id, *card.aliases)}
-    if dataset is not None and str(dataset) in names:
-        pull_dataset(str(dataset), registry=registry, offline=offline, progress=progress.fetched)
+    if wanted in names and not Path(wanted).exists():
+        pull_dataset(wanted, registry=registry, offline=place.offline, progress=progress.fetched)

@@ -10,8 +10,8 @@ import click
 
 from reprozoo.base.errors import UsageError, did_you_mean
 from reprozoo.cli.common import json_option, note, print_json
-from reprozoo.cli.progress import size
 from reprozoo.cli.table import Cell, print_table, short, styled, terminal_width
+from reprozoo.engine.display import size
 
 if TYPE_CHECKING:
     from reprozoo.zoo.cards import ModelCard, WeightsSource

@@ -12,7 +12,7 @@ import click
 
 from reprozoo.base.errors import UsageError
 from reprozoo.cli.common import ParamType, json_option, print_json
-from reprozoo.cli.progress import size
+from reprozoo.engine.display import size
 
 FLOAT_BYTES = 4
 

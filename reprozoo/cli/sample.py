@@ -12,19 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reprozoo.base.errors import UsageError
-from reprozoo.cli.common import (
-    json_option,
-    model_options,
-    noise_arguments,
-    noise_options,
-    print_json,
-    problem_options,
-)
-from reprozoo.cli.progress import ProgressDisplay
-from reprozoo.cli.results import say_sampled
+from reprozoo.cli.asking import question_options, say_sampled
+from reprozoo.cli.common import json_option, offline_option, print_json, quiet_option
+from reprozoo.engine.display import ProgressDisplay
+from reprozoo.engine.question import SAMPLE, Question
 
 if TYPE_CHECKING:
-    from reprozoo.engine.sampling import ImageRows, Subject
+    from reprozoo.engine.sides import ImageRows, Side
 
     Writer = Callable[[ImageRows, Sequence[int]], None]
 
@@ -44,21 +38,16 @@ OTHER_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".npy", ".pt", ".safetensors"
     help="A .png (grid), an .npz (array with indices), or a folder (a PNG for each noise).",
 )
 @click.option("--columns", type=click.IntRange(min=1), help="Columns of a grid; about square when left out.")
-@noise_options
-@problem_options
-@model_options
+@question_options(SAMPLE)
+@offline_option
+@quiet_option
 @json_option
 def sample(
     *,
     model: str,
     output: Path,
     columns: int | None,
-    num_samples: int,
-    noise: dict[str, Any],
-    problem: dict[str, Any],
-    device: str,
-    dtype: str,
-    batch_size: int | None,
+    asked: dict[str, Any],
     offline: bool,
     quiet: bool,
     as_json: bool,
@@ -68,40 +57,31 @@ def sample(
     Folders and archives carry the index of each noise, so `reprozoo compare ID samples:PATH` and `reprozoo score` pair
     them again. Images come from the store where they are there already.
     """
-    writer = make_writer(output, num_samples, columns)
-    options: dict[str, Any] = {"device": device, "batch_size": batch_size, "num_samples": num_samples}
-    options |= noise_arguments(**noise)
-    with ProgressDisplay(quiet=quiet) as progress:
-        subject, indices = _sample(model, problem, dtype=dtype, offline=offline, progress=progress, **options)
-    writer(subject.images, indices)
-    say_sampled([subject.run], quiet=quiet or as_json)
+    question = Question((model,), SAMPLE, **asked)
+    writer = make_writer(output, question.num_samples, columns)
+    side, indices = _sampled(question, offline=offline, quiet=quiet)
+    writer(side.images, indices)
+    say_sampled(side.record, quiet=quiet or as_json)
     if as_json:
-        facts = {"path": str(output), "model": model, "count": len(indices), "images_key": subject.run.images_key}
-        print_json(facts | {"description": subject.run.description})
+        facts = {"path": str(output), "model": model, "count": len(indices), "images_key": side.record.images_key}
+        print_json(facts | {"facts": side.record.facts})
     else:
         click.echo(output)
 
 
-def _sample(
-    model: str, problem: dict[str, Any], *, dtype: str, offline: bool, progress: ProgressDisplay, **arguments: Any
-) -> tuple[Subject, list[int]]:
-    """The images of one model, in the store, and the indices of their noises."""
-    from reprozoo.cli.fetching import data_name, fetch_ahead
-    from reprozoo.engine.posing import pose, problem_zoo
-    from reprozoo.engine.sampling import sample_models
-    from reprozoo.engine.setup import fitted_to, make_setup
-    from reprozoo.zoo.resolving import default_zoo
+def _sampled(question: Question, *, offline: bool, quiet: bool) -> tuple[Side, list[int]]:
+    """The images, in the store, and the indices of their noises."""
+    from reprozoo.cli.fetching import fetch_ahead
+    from reprozoo.engine.checking import Materials, Workplace, check_question
 
-    zoo = problem_zoo(default_zoo(), **problem)
-    dataset = data_name(problem["observation"])
-    fetch_ahead([model], zoo=zoo, descriptor=None, dataset=dataset, offline=offline, progress=progress)
-    setup = make_setup(**arguments, store=None, executor=None, progress=progress.stage)
-    zoo, posed = pose(default_zoo(), [model], setup.conditions, offline=offline, **problem)
-    setup = replace(setup, conditions=posed)
-    recipe = zoo.resolve(model, device=setup.device, dtype=dtype, offline=offline)
-    setup = fitted_to([recipe], setup)
-    (subject,) = sample_models([recipe], [recipe.display_id], setup, repeats=[0])
-    return subject, list(setup.indices)
+    place = Workplace.here(offline=offline)
+    check_question(question, Materials(), place)
+    with ProgressDisplay(quiet=quiet) as progress:
+        fetch_ahead(question, place, progress)
+        from reprozoo.engine.answering import images_by_noise
+
+        side, indices = images_by_noise(question, Materials(), replace(place, progress=progress.stage))
+    return side, list(indices)
 
 
 def make_writer(output: Path, count: int, columns: int | None) -> Writer:

@@ -10,7 +10,7 @@ import click
 
 from reprozoo.base.errors import ContractError, IntegrityError, ReprozooError
 from reprozoo.cli.common import json_option, note, offline_option, print_json, quiet_option
-from reprozoo.cli.progress import ProgressDisplay, size
+from reprozoo.engine.display import ProgressDisplay, size
 
 if TYPE_CHECKING:
     from reprozoo.zoo.cards import DescriptorCard, ModelCard, WeightsSource

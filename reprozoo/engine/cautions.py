@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from reprozoo.base.errors import IntegrityError
-from reprozoo.engine.results import ModelRun, PairScores
-from reprozoo.engine.sampling import Subject
+from reprozoo.engine.pairings import NEAREST, REPEAT, SAME, SHUFFLED
+from reprozoo.engine.result import Measurement, Score
+from reprozoo.engine.sides import Side
 
-HIGH_SHUFFLED_RP = 0.05
+HIGH_SHUFFLED_SHARE = 0.05
 FEW_SAMPLES = 100
-LEAST_SELF_RP = 0.5  # of a model with itself; rounding, even where a sampler amplifies it, spares most images
+LEAST_SELF_SHARE = 0.5  # of a model with itself; rounding, even where a sampler amplifies it, spares most images
 
 
-def check_canary(subjects: Sequence[Subject], digests: Sequence[str]) -> None:
+def check_canary(sides: Sequence[Side]) -> None:
     """Refuse models whose weights differ and whose images do not: one of them was not run.
-
-    Args:
-        digests: of the images of each subject.
 
     Raises:
         IntegrityError: "the same weights twice?"
     """
-    for (a, first), (b, second) in combinations(zip(subjects, digests, strict=True), 2):
-        converted = any(map(_has_local_weights, (a, b)))  # one's own file may hold the same tensors
-        if first == second and a.weights and b.weights and a.weights != b.weights and not converted:
+    for a, b in combinations([side.record for side in sides if side.record.weights_digest], 2):
+        converted = any(map(_has_local_weights, (a.facts, b.facts)))  # one's own file may hold the same tensors
+        if a.images_sha256 == b.images_sha256 and a.weights_digest != b.weights_digest and not converted:
             raise IntegrityError(
                 f"{a.label} and {b.label} have different weights and made bit-identical images: "
                 "the same weights twice? One of them was not run. Look at the loader of its family and at the files on "
@@ -33,61 +31,98 @@ def check_canary(subjects: Sequence[Subject], digests: Sequence[str]) -> None:
             )
 
 
-def _has_local_weights(subject: Subject) -> bool:
-    return any(source.get("kind") == "local" for source in subject.run.description.get("card", {}).get("weights", ()))
-
-
-def cautions_about_models(subjects: Sequence[Subject], digests: Sequence[str]) -> list[str]:
+def cautions_about_sides(sides: Sequence[Side]) -> Iterator[str]:
     """Sentences about models that are the same in disguise, or that ran short of memory."""
-    said = []
-    for (a, first), (b, second) in combinations(zip(subjects, digests, strict=True), 2):
-        if a.images.key == b.images.key and a.run.batch_size:
-            said.append(f"{a.label} and {b.label} are the same map: same weights, same options.")
-        elif a.weights and a.weights == b.weights:
-            same = "; their images are bit-identical, so what differs in their options has no effect"
-            said.append(f"{a.label} and {b.label} have the same weights{same if first == second else ''}.")
-        elif first == second:
-            apart = a.weights and b.weights
-            same = ": their files differ, so the same tensors were saved twice, or one was not run" if apart else ""
-            said.append(f"{a.label} and {b.label} made bit-identical images{same}.")
-    for subject in subjects:
-        run = subject.run
-        if run.smallest_batch_size < run.batch_size:
-            said.append(
-                f"Memory ran out for {run.label} at batches of {run.batch_size}: batches of down to "
-                f"{run.smallest_batch_size} were used, and images may differ in their last bit on another machine."
+    made = [side for side in sides if side.record.images_sha256 and side.record.role in ("model", "baseline")]
+    for a, b in combinations(made, 2):
+        if said := _disguise(a, b):
+            yield said
+    for record in (side.record for side in made):
+        if record.smallest_batch_size < record.batch_size:
+            yield (
+                f"Memory ran out for {record.label} at batches of {record.batch_size}: batches of down to "
+                f"{record.smallest_batch_size} were used, and images may differ in their last bit on another machine."
             )
-    return said
+        if not record.kept:
+            yield (
+                f"{record.label} is a Python object: nothing proves what it is, so its images are not kept beyond this "
+                "process."
+            )
 
 
-def cautions_about_scores(
-    runs: Sequence[ModelRun], pairs: Sequence[PairScores], *, count: int, threshold: float, descriptor_id: str
-) -> list[str]:
-    """Sentences about scores that mean less than they seem to."""
-    said = []
+def _disguise(first: Side, second: Side) -> str:
+    """A sentence about two models that are the same where nothing in their specs says so."""
+    a, b = first.record, second.record
+    identical = a.images_sha256 == b.images_sha256
+    if first.images.key == second.images.key and a.batch_size:
+        return f"{a.label} and {b.label} are the same map: same weights, same options."
+    if a.weights_digest and a.weights_digest == b.weights_digest:
+        if identical:
+            return (
+                f"{a.label} and {b.label} have the same weights; their images are bit-identical, so what differs in "
+                "their options has no effect."
+            )
+        same_card = a.card.get("id") is not None and a.card.get("id") == b.card.get("id")
+        return "" if same_card else f"{a.label} and {b.label} have the same weights."
+    if identical:
+        apart = a.weights_digest and b.weights_digest
+        why = ": their files differ, so the same tensors were saved twice, or one was not run" if apart else ""
+        return f"{a.label} and {b.label} made bit-identical images{why}."
+    return ""
+
+
+def cautions_about_scores(measurements: Sequence[Measurement], *, count: int) -> Iterator[str]:
+    """Sentences about scores that mean less than they seem to, one for each kind."""
     if count < FEW_SAMPLES:
-        said.append(f"Only {count} noises were compared: the intervals are wide; ask for 1000 or more (-n).")
-    for pair in pairs:
-        name = f"{pair.model_a} × {pair.model_b}"
-        if pair.shuffled is not None and pair.shuffled.rp.value > HIGH_SHUFFLED_RP:
-            said.append(
-                f"{name}: images of different noises count as the same in {pair.shuffled.rp.value:.1%} of cases, so "
-                f"{descriptor_id} above {threshold:g} says little about these images."
-            )
-        if pair.near_threshold:
-            what = "noise has its similarity" if pair.near_threshold == 1 else "noises have their similarity"
-            said.append(
-                f"{name}: {pair.near_threshold} {what} within 1e-5 of the threshold; another machine may put "
-                f"{'it' if pair.near_threshold == 1 else 'them'} on the other side."
-            )
-    for run in runs:
-        floor = run.noise_floor
-        if floor is not None and floor.rp.value < 1:
-            often = floor.rp.value >= LEAST_SELF_RP
-            said.append(
-                f"{run.label} reproduces itself at another batch size for only {floor.rp.value:.1%} of {floor.count} "
-                + ("noises: differences of this size are rounding." if often else
-                   "noises, which is no rounding: it draws noise of its own, or an image depends on its neighbours in "
-                   f"the batch. `reprozoo check {run.spec}` says which.")
-            )  # fmt: skip
-    return said
+        yield f"Only {count} noises were compared: the intervals are wide; ask for 1000 or more (-n)."
+    yield from _shuffled_as_high(measurements)
+    for m in measurements:
+        for score in m.scores if m.pairing in (SAME, NEAREST) else ():
+            if score.near:
+                yield _near_threshold(m, score)
+        if m.pairing == REPEAT and (said := _self(m)):
+            yield said
+
+
+def _shuffled_as_high(measurements: Sequence[Measurement]) -> Iterator[str]:
+    """Shares that images of different noises reach too: one sentence a score, naming the worst pair."""
+    by_label: dict[str, list[tuple[float, Measurement]]] = {}
+    for m in measurements:
+        first = m.scores[0] if m.pairing == SHUFFLED and m.scores else None
+        if first is not None and first.successes is not None and first.value > HIGH_SHUFFLED_SHARE:
+            by_label.setdefault(first.label, []).append((first.value, m))
+    for label, found in by_label.items():
+        value, worst = max(found, key=lambda pair: pair[0])
+        many = f"{len(found)} pairs, most for {worst.a} × {worst.b}" if len(found) > 1 else f"{worst.a} × {worst.b}"
+        yield (
+            f"{many}: images of different noises count as the same in {value:.1%} of cases, so {label} says little "
+            "about these images; look at the distribution, or take another descriptor or threshold."
+        )
+
+
+def _near_threshold(m: Measurement, score: Score) -> str:
+    what, it = ("noise has its value", "it") if score.near == 1 else ("noises have their values", "them")
+    return (
+        f"{m.a} × {m.b}: {score.near} {what} within rounding of the threshold of {score.label}; another machine may "
+        f"put {it} on the other side."
+    )
+
+
+def _self(m: Measurement) -> str:
+    """About a model that does not reproduce itself."""
+    score = m.scores[0]
+    if score.successes is None or score.value >= 1 or m.measure.partition("[")[1] == "":
+        return ""
+    said = f"{m.a} reproduces itself at another batch size for only {score.value:.1%} of {m.count} noises"
+    if score.value >= LEAST_SELF_SHARE:
+        return f"{said}: differences of this size are rounding."
+    return (
+        f"{said}, which is no rounding: it draws noise of its own, or an image depends on its neighbours in the batch. "
+        f"`reprozoo check {m.a}` says which."
+    )
+
+
+def _has_local_weights(facts: dict[str, object]) -> bool:
+    card = facts.get("card", {})
+    weights = card.get("weights", ()) if isinstance(card, dict) else ()
+    return any(source.get("kind") == "local" for source in weights)

@@ -8,7 +8,9 @@ import platform
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,62 +18,40 @@ import numpy as np
 import torch
 
 import reprozoo
-from reprozoo.engine.judging import Rules
-from reprozoo.engine.results import ModelRun
+from reprozoo.engine.checking import Materials
+from reprozoo.engine.question import Question
+from reprozoo.engine.result import SideRecord
+from reprozoo.engine.scoring import Thresholds
 from reprozoo.engine.setup import Setup
 from reprozoo.engine.store import runs_of
-from reprozoo.maps.noise.bank import NoiseBank
-from reprozoo.maps.noise.files import NoiseFile
 from reprozoo.measures.descriptors import Descriptor
 
 PACKAGES = ("torch", "numpy", "onnxruntime", "safetensors")
 
 
-def settings(
-    specs: Sequence[str],
-    setup: Setup,
-    rules: Rules,
-    *,
-    descriptor: str | Descriptor,
-    **others: Any,
-) -> dict[str, Any]:
-    """What was asked for, resolved where the request left it open."""
-    return {
-        "specs": list(specs),
-        "num_samples": len(setup.indices),
-        "seed": setup.noise.seed if isinstance(setup.noise, NoiseBank) else None,
-        "noise_file": str(setup.noise.path) if isinstance(setup.noise, NoiseFile) else None,
-        "descriptor": descriptor if isinstance(descriptor, str) else descriptor.id,
-        "threshold": rules.threshold,
-        "device": setup.device,
-        "batch_size": setup.batch_size,
-        **others,
-    }
+@dataclass(frozen=True)
+class Givers:
+    """Where plugins are looked up that gave a measure."""
+
+    measures: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, zoo: Any) -> Givers:
+        plugins = getattr(zoo, "plugins", None)
+        return cls(plugins.measures if plugins is not None else {})
+
+    def of_measures(self, names: Iterable[str]) -> Iterator[Mapping[str, str]]:
+        """The plugins of measures, but those that come with reprozoo."""
+        for name in dict.fromkeys(names):
+            found = self.measures.get(name)
+            if found is not None and found.plugin.distribution != "reprozoo":
+                yield found.plugin.provenance(f"measure {name}")
 
 
-def provenance(
-    setup: Setup,
-    noise_shape: tuple[int, ...],
-    rules: Rules,
-    runs: Sequence[ModelRun],
-    *,
-    started: float,
-    others: Iterable[Mapping[str, str]] = (),
-) -> dict[str, Any]:
-    """The fields that every result made from noise has.
-
-    Args:
-        started: of ``time.perf_counter``.
-        others: plugins that gave anything besides the models and the descriptor.
-    """
-    return {
-        "noise": _noise(setup, noise_shape),
-        "conditions": setup.conditions.record(),
-        "descriptor": descriptor_record(rules),
-        "environment": environment(setup.device),
-        "plugins": plugins_used([*_plugins_of(runs), *rules.descriptor.plugins, *others]),
-        **moment(started),
-    }
+def resolved_question(question: Question, materials: Materials) -> dict[str, Any]:
+    """What was asked, and under "objects" which parts of it were Python objects."""
+    document = question.to_json()
+    return document | ({"objects": materials.named} if materials.named else {})
 
 
 def moment(started: float) -> dict[str, Any]:
@@ -79,10 +59,10 @@ def moment(started: float) -> dict[str, Any]:
     return {"created": datetime.now(UTC).isoformat(timespec="seconds"), "elapsed_s": time.perf_counter() - started}
 
 
-def descriptor_record(rules: Rules) -> dict[str, Any]:
+def descriptor_record(descriptor: Descriptor, thresholds: Thresholds) -> dict[str, Any]:
     """The descriptor's identity, with what a reader must know of it."""
-    descriptor = rules.descriptor
-    record = {**descriptor.identity(), "id": descriptor.id, "dim": descriptor.dim, "threshold": rules.threshold}
+    record = {**descriptor.identity(), "id": descriptor.id, "dim": descriptor.dim}
+    record["threshold"] = thresholds.usual(descriptor)
     return record | ({"note": descriptor.note} if descriptor.note else {})
 
 
@@ -100,7 +80,7 @@ def environment(device: str) -> dict[str, Any]:
     }
 
 
-def _noise(setup: Setup, shape: tuple[int, ...]) -> dict[str, Any]:
+def noise_record(setup: Setup, shape: tuple[int, ...]) -> dict[str, Any]:
     """Spec, shape and sha256 of the noise; the digest is kept in the store, because drawing all noise takes time."""
     runs = [list(run) for run in runs_of(setup.indices)]
     entry = setup.store.entry("noise", {"noise": setup.noise.spec(), "shape": list(shape), "indices": runs})
@@ -111,21 +91,24 @@ def _noise(setup: Setup, shape: tuple[int, ...]) -> dict[str, Any]:
     return {**setup.noise.spec(), "shape": list(shape), "sha256": entry.rows([0])[0].tobytes().hex()}
 
 
-def plugins_used(plugins: Iterable[Mapping[str, str]]) -> list[dict[str, Any]]:
+def plugins_used(
+    records: Sequence[SideRecord], descriptors: Sequence[Descriptor], *others: Iterable[Mapping[str, str]]
+) -> list[dict[str, Any]]:
     """The plugins that took part, each once, by name, with what it gave: families, cards, descriptors, data."""
+    every = chain(_plugins_of(records), *(descriptor.plugins for descriptor in descriptors), *others)
     used: dict[str, dict[str, Any]] = {}
-    for plugin in sorted(plugins, key=lambda plugin: (plugin["name"], plugin.get("gave", ""))):
+    for plugin in sorted(every, key=lambda plugin: (plugin["name"], plugin.get("gave", ""))):
         record = used.setdefault(plugin["name"], {**plugin, "gave": []})
         if plugin.get("gave") and plugin["gave"] not in record["gave"]:
             record["gave"].append(plugin["gave"])
     return list(used.values())
 
 
-def _plugins_of(runs: Iterable[ModelRun]) -> Iterator[Mapping[str, str]]:
-    for run in runs:
-        if run.description.get("plugin"):
-            yield run.description["plugin"]
-        yield from run.description.get("other_plugins", ())
+def _plugins_of(records: Iterable[SideRecord]) -> Iterator[Mapping[str, str]]:
+    for record in records:
+        if record.facts.get("plugin"):
+            yield record.facts["plugin"]
+        yield from record.facts.get("other_plugins", ())
 
 
 def _version(package: str) -> str:

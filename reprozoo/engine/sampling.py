@@ -1,74 +1,21 @@
-"""Models sampled once each, and images by name whatever they come from."""
+"""Models sampled once each: what the store lacks is made, shard by shard."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from reprozoo.base.errors import UsageError
 from reprozoo.engine.executors import Recipe, ShardDone, ShardTask
 from reprozoo.engine.progress import Meter
-from reprozoo.engine.results import ImageLoader, ModelRun
+from reprozoo.engine.result import Role, SideRecord
 from reprozoo.engine.setup import Setup, check_room
+from reprozoo.engine.sides import Side
 from reprozoo.engine.store import SHARD_ROWS, Entry
 from reprozoo.maps.images import ROUNDING
 
 IMAGES_SCHEMA = 1
-
-
-class ImageRows(Protocol):
-    """Images by the index of their noise. ``store.Entry`` is one.
-
-    Attributes:
-        key: equal only for equal images.
-    """
-
-    key: str
-
-    def rows(self, rows: Sequence[int]) -> NDArray[np.uint8]:
-        """(len(rows), channels, height, width) uint8."""
-        ...
-
-
-class ArrayRows:
-    """Images that are in memory, row i at index i.
-
-    Args:
-        images_u8: (n, channels, height, width).
-        key: of exactly these images.
-    """
-
-    def __init__(self, images_u8: NDArray[np.uint8], key: str) -> None:
-        self.images_u8, self.key = images_u8, key
-
-    def rows(self, rows: Sequence[int]) -> NDArray[np.uint8]:
-        return self.images_u8[list(rows)]
-
-
-@dataclass(frozen=True)
-class Subject:
-    """The images of one model, or of one folder.
-
-    Attributes:
-        repeated: the same model's images at another batch size, for the noise floor; None where there are none.
-        weights: digest of the weights; None where there are none.
-    """
-
-    run: ModelRun
-    images: ImageRows
-    repeated: ImageRows | None = None
-    repeated_indices: Sequence[int] = ()
-    other_batch_size: int = 0
-    weights: str | None = None
-
-    @property
-    def label(self) -> str:
-        return self.run.label
 
 
 @dataclass(frozen=True)
@@ -87,12 +34,18 @@ class _Wanted:
 
 
 def sample_models(
-    recipes: Sequence[Recipe], labels: Sequence[str], setup: Setup, *, repeats: Sequence[int]
-) -> list[Subject]:
+    recipes: Sequence[Recipe],
+    labels: Sequence[str],
+    setup: Setup,
+    *,
+    repeats: Sequence[int],
+    roles: Sequence[Role] | None = None,
+) -> list[Side]:
     """Make every image that is not in the store yet.
 
     Args:
         labels: one a recipe, all different.
+        roles: what each is in the result; models where left out.
         repeats: how many noises each recipe runs again at another batch size; 0 or 1 for none.
 
     Raises:
@@ -108,9 +61,10 @@ def sample_models(
         plan.append(wanted)
     every = [wanted for model in plan for wanted in model]
     unique = list({wanted.entry.key: wanted for wanted in every}.values())  # one spec may be given twice
-    check_room(setup, sum(wanted.missing_count * math.prod(wanted.recipe.image_shape) for wanted in unique))
+    check_room(setup.store, sum(wanted.missing_count * math.prod(wanted.recipe.image_shape) for wanted in unique))
     done = _make(unique, setup)
-    return [_subject(model, label, done) for model, label in zip(plan, labels, strict=True)]
+    given = roles or ["model"] * len(recipes)
+    return [_side(model, label, role, done) for model, label, role in zip(plan, labels, given, strict=True)]
 
 
 def other_batch_size(batch_size: int) -> int:
@@ -138,7 +92,7 @@ def images_document(recipe: Recipe, setup: Setup, batch_size: int) -> dict[str, 
 
 
 def _wanted(recipe: Recipe, setup: Setup, indices: Sequence[int], batch_size: int) -> _Wanted:
-    entry = setup.store.entry("images", images_document(recipe, setup, batch_size))
+    entry = setup.store_of(recipe).entry("images", images_document(recipe, setup, batch_size))
     block = SHARD_ROWS * -(-batch_size // SHARD_ROWS)  # a batch never crosses two shards
     return _Wanted(recipe, entry, indices, batch_size, entry.missing(indices, block=block))
 
@@ -162,33 +116,33 @@ def _make(plan: Sequence[_Wanted], setup: Setup) -> Mapping[str, list[ShardDone]
 
 
 def _task(wanted: _Wanted, setup: Setup, start: int, stop: int) -> ShardTask:
+    root = setup.store_of(wanted.recipe).root
     return ShardTask(
-        wanted.recipe, setup.noise, setup.conditions, setup.store.root, wanted.entry.document, start, stop,
-        wanted.batch_size,
-    )  # fmt: skip
+        wanted.recipe, setup.noise, setup.conditions, root, wanted.entry.document, start, stop, wanted.batch_size
+    )
 
 
-def _subject(model: Sequence[_Wanted], label: str, done: Mapping[str, list[ShardDone]]) -> Subject:
+def _side(model: Sequence[_Wanted], label: str, role: Role, done: Mapping[str, list[ShardDone]]) -> Side:
     main, floor = model[0], model[1] if len(model) > 1 else None
     recipe, shards = main.recipe, done[main.entry.key]
     made = sum(shard.made for shard in shards)
-    run = ModelRun(
+    record = SideRecord(
         label=label,
         spec=recipe.display_id,
-        description=recipe.describe(),
+        role=role,
+        facts=recipe.facts(),
         image_shape=list(recipe.image_shape),
         images_key=main.entry.key,
-        images_sha256="",
         weights_digest=recipe.weights_digest,
         sampled=made,
         reused=len(main.indices) - made,
         sampling_s=sum(shard.seconds for shard in shards),
         batch_size=main.batch_size,
         smallest_batch_size=_smallest_batch_size(main),
+        other_batch_size=floor.batch_size if floor else 0,
+        kept=not hasattr(recipe, "store"),
     )
-    if floor is None:
-        return Subject(run, main.entry, weights=recipe.weights_digest)
-    return Subject(run, main.entry, floor.entry, floor.indices, floor.batch_size, recipe.weights_digest)
+    return Side(record, main.entry, floor.entry if floor else None, len(floor.indices) if floor else 0)
 
 
 def _smallest_batch_size(wanted: _Wanted) -> int:
@@ -196,31 +150,3 @@ def _smallest_batch_size(wanted: _Wanted) -> int:
     first, last = wanted.indices[0], wanted.indices[-1]
     needed = [int(shard.facts.get("batch_size", wanted.batch_size)) for shard in wanted.entry.shards(first, last + 1)]
     return min([wanted.batch_size, *needed])
-
-
-def image_loader(subjects: Sequence[Subject], others: Mapping[str, ImageRows] | None = None) -> ImageLoader:
-    """Images by label and noise index; ``others`` are no model's."""
-    by_label = {**(others or {}), **{subject.label: subject.images for subject in subjects}}
-
-    def load(label: str, indices: Sequence[int]) -> NDArray[np.uint8]:
-        if label not in by_label:
-            raise UsageError(f"no model {label!r} in this result; it has: {', '.join(by_label)}")
-        return by_label[label].rows(indices)
-
-    return load
-
-
-def labels_of(specs: Sequence[str]) -> list[str]:
-    """The specs, numbered where one is given more than once.
-
-    >>> labels_of(["a", "b", "a"])
-    ['a', 'b', 'a #2']
-    """
-    labels: list[str] = []
-    for spec in specs:
-        label, count = spec, 1
-        while label in labels:
-            count += 1
-            label = f"{spec} #{count}"
-        labels.append(label)
-    return labels

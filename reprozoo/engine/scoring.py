@@ -1,210 +1,237 @@
-"""From values per noise to the records of a result."""
+"""From the values of a measure to the records of a result: every score with its interval, alike for all measures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from reprozoo.engine.results import (
-    ConditionScores,
-    Curve,
-    Distribution,
-    PairedTest,
-    PairScores,
-    Proportion,
-    ShuffledScores,
-)
-from reprozoo.maps.conditions import Conditions
-from reprozoo.measures import (
-    above,
-    below,
-    count_near_threshold,
-    mcnemar,
-    partners,
-    similarities,
-    similarity_quantiles,
-    threshold_curve,
-    wilson_interval,
-)
-from reprozoo.measures.thresholds import CURVE, QUANTILES
+from reprozoo.base.errors import UsageError, did_you_mean
+from reprozoo.engine.measuring import Found, Taken
+from reprozoo.engine.pairings import NEAREST, SAME, Groups
+from reprozoo.engine.result import ConditionScores, Curve, Distribution, Measurement, PairedTest, Score
+from reprozoo.measures.base import Kind, MeasureFacts, ScoreSpec
+from reprozoo.measures.descriptors import Descriptor
+from reprozoo.measures.statistics import mcnemar
+from reprozoo.measures.summaries import beyond, histogram, interval, near, quantiles, share_curve, summary
 
-SIMILARITY_EDGES = tuple(round(-1 + i / 40, 3) for i in range(81))
-ERROR_EDGES = tuple(float(2 * i) for i in range(65))  # of 255; more is counted in the last bin
-BLOCK_ROWS = 256
 MOST_TESTED_MODELS = 8  # 168 tests; with more models they are noise
 MOST_CONDITIONS = 1000  # scored one by one
+PERCENT_SIGNS = {"share_above": ">", "share_not_above": ">", "share_below": "<"}
 
 
-@dataclass(frozen=True)
-class Matching:
-    """Which noises share a condition, and which are mismatched with which for the shuffled baseline.
-
-    Attributes:
-        groups: (n,) equal numbers for noises of equal condition.
-        name: of the condition of such a number.
-        partners: rounds of ``metrics.partners``; empty for a single noise.
-    """
-
-    groups: Tensor
-    name: Callable[[int], str]
-    partners: Sequence[Tensor]
-
-
-def matching(indices: Sequence[int], conditions: Conditions) -> Matching:
-    """That of noises of these indices."""
-    groups = torch.from_numpy(conditions.groups(indices))
-    return Matching(groups, conditions.name, partners(groups) if len(indices) > 1 else [])
-
-
-def proportion(flags: Tensor, *, independent: int | None = None) -> Proportion:
-    """The share of flags that are set, with its Wilson interval.
+class Thresholds:
+    """Which threshold each score has: what was asked for, or the descriptor's, or the measure's own.
 
     Args:
-        flags: bool, any shape.
-        independent: how many of the flags are independent of each other; all by default.
+        given: by name of a score, or of a measure for all of its scores.
+        prompted: whether the images follow prompts, which descriptors may have another threshold for.
     """
-    successes, count = int(flags.sum()), flags.numel()
-    total = independent or count
-    low, high = wilson_interval(round(successes * total / count), total)
-    return Proportion(successes / count, low, high, successes, count)
+
+    def __init__(self, given: Mapping[str, float], *, prompted: bool = False) -> None:
+        self.given, self.prompted = given, prompted
+
+    def of(self, taken: Taken, spec: ScoreSpec) -> float | None:
+        """The threshold of a share, the level of a quantile; None for other summaries."""
+        if not spec.is_share:
+            return spec.at
+        for name in (spec.name, taken.measure.name):
+            if name in self.given:
+                return self.given[name]
+        return spec.at if spec.at is not None else self._usual(taken)
+
+    def _usual(self, taken: Taken) -> float | None:
+        if taken.measure.threshold is not None or taken.descriptor is None:
+            return taken.measure.threshold
+        return self.usual(taken.descriptor)
+
+    def usual(self, descriptor: Descriptor) -> float:
+        """That of similarities of a descriptor's features."""
+        prompted = descriptor.prompt_threshold if self.prompted else None
+        return descriptor.threshold if prompted is None else prompted
+
+    def check(self, measures: Iterable[Taken]) -> None:
+        """Refuse names that nothing has, and thresholds that no value could ever pass, or always.
+
+        Raises:
+            UsageError: with what there is, or the range.
+        """
+        known = {taken.measure.name: taken for taken in measures}
+        scores = {spec.name: taken for taken in known.values() for spec in taken.measure.scores if spec.is_share}
+        takes = {name: taken for name, taken in known.items() if any(spec.is_share for spec in taken.measure.scores)}
+        for name, at in self.given.items():
+            taken = scores.get(name) or takes.get(name)
+            if taken is None:
+                names = [*scores, *takes]
+                close = did_you_mean(name, names)
+                raise UsageError(f"nothing called {name!r} has a threshold{close}; these have: {', '.join(names)}")
+            low, high = taken.measure.bounds
+            below = any(spec.kind == "share_below" for spec in taken.measure.scores)
+            if not (low < at <= high if below else low <= at < high):
+                ends = f"above {low:g} and at most {high:g}" if below else f"from {low:g} to below {high:g}"
+                raise UsageError(f"a threshold of {name} is {ends}, got {at:g}")
 
 
-def distribution(values: Tensor, edges: Sequence[float]) -> Distribution:
-    """Mean, standard deviation, quantiles and histogram of some values."""
-    flat = values.double().flatten()
-    inside = flat.clamp(edges[0], edges[-1]).numpy()
-    histogram, _ = np.histogram(inside, bins=np.asarray(edges))
-    quantiles = similarity_quantiles(flat)
-    return Distribution(
-        mean=float(flat.mean()),
-        std=float(flat.std(correction=0)),
-        quantiles={f"{level:g}": value for level, value in zip(QUANTILES, quantiles, strict=True)},
-        edges=list(edges),
-        histogram=histogram.tolist(),
+def facts_of(taken: Taken, thresholds: Thresholds) -> MeasureFacts:
+    """What a result records of a measure."""
+    measure = taken.measure
+    return MeasureFacts(
+        id=taken.id,
+        name=measure.name,
+        title=measure.title,
+        meaning=measure.meaning,
+        unit=measure.unit,
+        closer=measure.closer,
+        decimals=measure.decimals,
+        descriptor=taken.descriptor.id if taken.descriptor else None,
+        threshold=next((thresholds.of(taken, spec) for spec in measure.scores if spec.is_share), None),
+        scores=[
+            {
+                "name": spec.name,
+                "title": spec.title or spec.name,
+                "label": label_of(taken, spec, thresholds.of(taken, spec)),
+                "kind": spec.kind,
+                "at": thresholds.of(taken, spec),
+                "meaning": spec.meaning,
+                "share": spec.is_share,
+                "higher_is_closer": _higher_is_closer(taken, spec),
+            }
+            for spec in measure.scores
+        ],
     )
 
 
-def curve(values: Tensor) -> Curve:
-    """Share of similarities above each threshold from 0 to 1."""
-    return Curve(list(CURVE), list(threshold_curve(values)))
+def label_of(taken: Taken, spec: ScoreSpec, at: float | None) -> str:
+    """A name that says what was measured: "rp[sscd-disc-large@320, >0.6]"."""
+    parts = [taken.descriptor.id] if taken.descriptor else []
+    if spec.is_share and at is not None:
+        unit = taken.measure.unit.replace("of 255", "/255")
+        parts.append(f"{PERCENT_SIGNS[spec.kind]}{at:.3g}{unit}")
+    parts += ["mirrored or not"] if taken.mirror else []
+    return f"{spec.name}[{', '.join(parts)}]" if parts else spec.name
 
 
-@dataclass(frozen=True)
-class Features:
-    """Features of a model's images.
-
-    Attributes:
-        own: (n, dim) unit vectors.
-        mirrored: the same of the mirror images; None where they do not count.
-    """
-
-    own: Tensor
-    mirrored: Tensor | None = None
+def _higher_is_closer(taken: Taken, spec: ScoreSpec) -> bool:
+    own = spec.higher_is_closer
+    return taken.measure.closer == "higher" if own is None else own
 
 
-def similarities_in_blocks(first: Features, second: Features, others: Tensor | None = None) -> Tensor:
-    """Similarity of image i of the first and image i, or others[i], of the second: the larger one with its mirror image
-    where that counts. In memory that does not grow.
-    """
-    parts = []
-    for start in range(0, len(first.own), BLOCK_ROWS):
-        rows = slice(start, start + BLOCK_ROWS)
-        wanted = rows if others is None else others[rows]
-        values = similarities(first.own[rows], second.own[wanted])
-        if second.mirrored is not None:
-            values = values.maximum(similarities(first.own[rows], second.mirrored[wanted]))
-        parts.append(values)
-    return torch.cat(parts)
-
-
-def pair_scores(
-    names: tuple[str, str],
-    features: tuple[Features, Features],
-    errors: Tensor,
-    shuffled_errors: Tensor | None,
-    *,
-    threshold: float,
-    mae_threshold: float,
-    matching: Matching,
-) -> PairScores:
-    """All scores of two models.
-
-    Args:
-        names: their labels.
-        features: row i of both of noise i.
-        errors: (n,) mean absolute errors in 1/255.
-        shuffled_errors: the same in the first round of mismatched noises; None where there is no baseline.
-    """
-    values = similarities_in_blocks(*features)
-    shuffled = None
-    if shuffled_errors is not None and matching.partners:
-        shuffled = _shuffled(features, shuffled_errors, threshold, mae_threshold, matching.partners)
-    return PairScores(
-        model_a=names[0],
-        model_b=names[1],
-        rp=proportion(above(values, threshold)),
-        mae=proportion(below(errors, mae_threshold)),
-        similarity=distribution(values, SIMILARITY_EDGES),
-        mean_absolute_error=distribution(errors, ERROR_EDGES),
-        curve=curve(values),
-        shuffled=shuffled,
-        near_threshold=count_near_threshold(values, threshold),
-        identical=int((errors == 0).sum()),
-        by_condition=_by_condition(values, errors, matching, threshold, mae_threshold),
-        similarities=values.numpy(),
-        mean_absolute_errors=errors.float().numpy(),
+def measurement(found: Found, labels: Sequence[str], groups: Groups, thresholds: Thresholds) -> Measurement:
+    """Every score of some values."""
+    planned, taken, values = found.planned, found.taken, found.values
+    equal, edges, curve = taken.measure.equal, taken.measure.edges, taken.measure.curve
+    flat = values.astype(np.float64).ravel()
+    return Measurement(
+        measure=taken.id,
+        pairing=planned.pairing,
+        a=labels[planned.a],
+        b=labels[planned.b],
+        count=values.shape[1],
+        rounds=values.shape[0],
+        equal=int((values == values.dtype.type(equal)).sum()) if equal is not None else 0,
+        scores=_scores(taken, values, planned.pairing, thresholds),
+        distribution=Distribution(
+            mean=float(flat.mean()),
+            std=float(flat.std()),
+            quantiles=quantiles(values),
+            edges=list(edges),
+            histogram=histogram(values, edges),
+        ),
+        curve=Curve(list(curve), share_curve(values, curve, above=taken.measure.closer == "higher")) if curve else None,
+        conditions=_by_condition(found, groups, thresholds) if planned.pairing in (SAME, NEAREST) else [],
+        values=values,
+        partners=found.partners,
+        own=found.own,
     )
 
 
-def paired_tests(pairs: Sequence[PairScores], threshold: float) -> list[PairedTest]:
-    """McNemar's test for every two pairs that share a model; none where there are too many models to read them."""
-    if len({name for pair in pairs for name in (pair.model_a, pair.model_b)}) > MOST_TESTED_MODELS:
+def rescored(old: Measurement, taken: Taken, groups: Groups, thresholds: Thresholds) -> Measurement:
+    """The scores of the same values at other thresholds."""
+    from dataclasses import replace
+
+    from reprozoo.engine.measuring import Planned
+
+    assert old.values is not None, f"the values of {old.measure} were not read"
+    found = Found(Planned(old.pairing, 0, 1, [taken]), taken, old.values, old.partners, old.own)
+    return replace(measurement(found, [old.a, old.b], groups, thresholds), measure=old.measure)
+
+
+def paired_tests(measurements: Sequence[Measurement], models: Sequence[str]) -> list[PairedTest]:
+    """McNemar's test of the first share for every two pairs of models that share one; none where they are many.
+
+    Args:
+        models: labels of the models that were asked about.
+    """
+    pairs = [m for m in measurements if m.pairing == SAME and m.labels <= set(models) and _share(m) is not None]
+    pairs = [m for m in pairs if m.measure == pairs[0].measure]
+    if len(models) > MOST_TESTED_MODELS:
         return []
-    flags = {id(pair): above(torch.from_numpy(pair.similarities), threshold) for pair in pairs}
     tests = []
-    for i, first in enumerate(pairs):
-        for second in pairs[i + 1 :]:
-            if {first.model_a, first.model_b} & {second.model_a, second.model_b}:
-                found = mcnemar(flags[id(first)], flags[id(second)])
-                names = [first.model_a, first.model_b], [second.model_a, second.model_b]
-                tests.append(PairedTest(*names, found.only_first, found.only_second, found.p_value))
+    for first, second in combinations(pairs, 2):
+        if first.labels & second.labels:
+            (name, one), (_, other) = _counted(first), _counted(second)
+            found = mcnemar(one, other)
+            tests.append(
+                PairedTest(
+                    name, [first.a, first.b], [second.a, second.b], found.only_first, found.only_second, found.p_value
+                )
+            )
     return tests
 
 
-def _by_condition(
-    values: Tensor, errors: Tensor, matching: Matching, threshold: float, mae_threshold: float
-) -> list[ConditionScores]:
-    found = torch.unique(matching.groups).tolist()
-    if not 1 < len(found) <= MOST_CONDITIONS:
-        return []
-    own = [(group, matching.groups == group) for group in found]
+def _share(m: Measurement) -> Score | None:
+    return next((score for score in m.scores if score.successes is not None), None)
+
+
+def _counted(m: Measurement) -> tuple[str, NDArray[np.bool_]]:
+    """The first share, and which noises it counts."""
+    score = _share(m)
+    assert score is not None, f"{m.measure} has no share"
+    assert score.threshold is not None, f"{score.label} has no threshold"
+    assert m.values is not None, f"the values of {m.measure} were not read"
+    kind: Kind = "share_above" if score.higher_is_closer else "share_below"
+    return score.name, beyond(m.values[0], kind, score.threshold)
+
+
+def _scores(taken: Taken, values: NDArray[Any], pairing: str, thresholds: Thresholds) -> list[Score]:
     return [
-        ConditionScores(
-            name=matching.name(group),
-            rp=proportion(above(values[of], threshold)),
-            mae=proportion(below(errors[of], mae_threshold)),
-            median_similarity=float(values[of].double().quantile(0.5)),
-        )
-        for group, of in own
+        _score(taken, spec, values, thresholds.of(taken, spec))
+        for spec in taken.measure.scores
+        if pairing in spec.pairings
     ]
 
 
-def _shuffled(
-    features: tuple[Features, Features],
-    errors: Tensor,
-    threshold: float,
-    mae_threshold: float,
-    rounds: Sequence[Tensor],
-) -> ShuffledScores:
-    values = torch.stack([similarities_in_blocks(*features, others) for others in rounds])
-    return ShuffledScores(
-        rp=proportion(above(values, threshold), independent=values.shape[1]),
-        mae=proportion(below(errors, mae_threshold)),
-        similarity=distribution(values, SIMILARITY_EDGES),
-        curve=curve(values),
-        rounds=len(rounds),
+def _score(taken: Taken, spec: ScoreSpec, values: NDArray[Any], at: float | None) -> Score:
+    ends = interval(values, spec.kind, at)
+    return Score(
+        name=spec.name,
+        label=label_of(taken, spec, at),
+        title=spec.title or spec.name,
+        value=summary(values, spec.kind, at),
+        low=ends.low if ends else None,
+        high=ends.high if ends else None,
+        count=values.shape[-1],
+        successes=int(beyond(values, spec.kind, at).sum()) if spec.is_share and at is not None else None,
+        threshold=at if spec.is_share else None,
+        higher_is_closer=_higher_is_closer(taken, spec),
+        near=near(values, at, taken.measure.near) if spec.is_share and at is not None else 0,
     )
+
+
+def _by_condition(found: Found, groups: Groups, thresholds: Thresholds) -> list[ConditionScores]:
+    numbers = np.unique(groups.numbers).tolist()
+    if not 1 < len(numbers) <= MOST_CONDITIONS or found.values.shape[1] != len(groups.numbers):
+        return []
+    by_number = [(number, found.values[:, groups.numbers == number]) for number in numbers]
+    return [
+        ConditionScores(
+            name=groups.name(number),
+            count=values.shape[1],
+            median=float(np.median(values.astype(np.float64))),
+            scores=_scores(found.taken, values, found.planned.pairing, thresholds),
+        )
+        for number, values in by_number
+    ]

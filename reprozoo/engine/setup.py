@@ -6,21 +6,19 @@ import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
 
 from reprozoo.base.devices import resolve_device
 from reprozoo.base.errors import UsageError
+from reprozoo.engine.checking import Materials, Workplace, check_shapes, conditions_of
 from reprozoo.engine.executors import Executor, LocalExecutor, Recipe
 from reprozoo.engine.progress import Progress
+from reprozoo.engine.question import Question
 from reprozoo.engine.store import SHARD_ROWS, Store
-from reprozoo.maps.condition import Condition
-from reprozoo.maps.conditions import Conditions, InTurn, as_conditions
+from reprozoo.maps.conditions import Conditions, InTurn
+from reprozoo.maps.noise.arrays import ArrayNoise
 from reprozoo.maps.noise.bank import NoiseBank, NoiseSource
 from reprozoo.maps.noise.files import NoiseFile
-from reprozoo.measures.descriptors import Descriptor, load_descriptor
 
-MAX_SAMPLES = 10_000_000
 # Values of a batch of images: 64 of 3×32×32 on a CPU, 64 of 3×128×128 on a GPU. Bits depend on the batch size, so it
 # must not depend on how much memory a machine has.
 BATCH_VALUES = {"cpu": 64 * 3 * 32 * 32}
@@ -54,39 +52,36 @@ class Setup:
         usual = default_batch_size(recipe.image_shape, self.device)
         return self.batch_size or max(1, usual // getattr(recipe, "memory", 1))
 
+    def store_of(self, recipe: Recipe) -> Store:
+        """Where a model's images are kept: those of an object without a provable identity, not beyond the process."""
+        own: Store | None = getattr(recipe, "store", None)
+        return own or self.store
 
-def make_setup(
-    *,
-    num_samples: int,
-    seed: int,
-    noise: NoiseSource | str | Path | None,
-    conditions: Conditions | Condition | Sequence[Condition],
-    device: str,
-    batch_size: int | None,
-    store: Store | None,
-    executor: Executor | None,
-    progress: Progress | None,
-) -> Setup:
-    """Check the choices that concern no particular model.
+
+def make_setup(question: Question, materials: Materials, place: Workplace) -> Setup:
+    """The choices that concern no particular model.
 
     Raises:
-        UsageError: one of them is out of range, or the noise does not suffice.
+        UsageError: the device is not there, or the noise does not suffice.
     """
-    if not 1 <= num_samples <= MAX_SAMPLES:
-        raise UsageError(f"the number of samples is from 1 to {MAX_SAMPLES:,}, got {num_samples:,}")
-    if batch_size is not None and batch_size < 1:
-        raise UsageError(f"a batch holds at least one sample, got a batch size of {batch_size}")
-    source = NoiseFile(noise) if isinstance(noise, (str, Path)) else noise
+    source = noise_source(question, materials)
     return Setup(
-        noise=source or NoiseBank(seed),
-        indices=_indices(source, num_samples),
-        conditions=as_conditions(conditions),
-        device=resolve_device(device),
-        batch_size=batch_size,
-        store=store or Store(),
-        executor=executor or LocalExecutor(),
-        progress=progress,
+        noise=source,
+        indices=_indices(source, question),
+        conditions=conditions_of(question, materials),
+        device=resolve_device(question.device),
+        batch_size=question.batch_size,
+        store=place.store or Store(),
+        executor=place.executor or LocalExecutor(),
+        progress=place.progress,
     )
+
+
+def noise_source(question: Question, materials: Materials) -> NoiseSource:
+    """The object that was given, a file, or the bank of the seed."""
+    if materials.noise is not None:
+        return materials.noise if hasattr(materials.noise, "spec") else ArrayNoise(materials.noise)
+    return NoiseFile(question.noise) if question.noise is not None else NoiseBank(question.seed)
 
 
 def default_batch_size(image_shape: Sequence[int], device: str) -> int:
@@ -118,61 +113,38 @@ def check_models(recipes: Sequence[Recipe], setup: Setup) -> None:
     Raises:
         UsageError: with the first two that differ, or what a model takes.
     """
-    for what in ("noise_shape", "image_shape"):
-        by_shape = {tuple(getattr(recipe, what)): recipe.display_id for recipe in recipes}
-        if len(by_shape) > 1:
-            (first, a), (second, b) = list(by_shape.items())[:2]
-            raise UsageError(
-                f"{a} and {b} cannot be compared: the {what.replace('_', ' ')} of one is {_size(first)}, of the other "
-                f"{_size(second)}; models are compared on equal noise, image by image, and nothing is resized"
-            )
+    check_shapes({recipe.display_id: recipe for recipe in recipes})
     for recipe in recipes:
         check = getattr(recipe, "check_conditions", None)  # not every recipe knows before it is loaded
         if check is not None:
             check(setup.conditions.every())
 
 
-def check_room(setup: Setup, needed_bytes: int) -> None:
+def check_room(store: Store, needed_bytes: int) -> None:
     """Refuse work whose images would not fit on the disk.
 
     Raises:
         UsageError: with what is needed and what is free.
     """
-    place = next((p for p in (setup.store.root, *setup.store.root.absolute().parents) if p.exists()), None)
+    place = next((p for p in (store.root, *store.root.absolute().parents) if p.exists()), None)
     free = shutil.disk_usage(place).free if place else needed_bytes
     if needed_bytes > free:
         raise UsageError(
-            f"the images need {needed_bytes / 1e9:,.1f} GB in {setup.store.root}, and {free / 1e9:,.1f} GB are free "
+            f"the images need {needed_bytes / 1e9:,.1f} GB in {store.root}, and {free / 1e9:,.1f} GB are free "
             "there; ask for fewer samples, make room (`reprozoo cache prune --unused-for 30d`), or choose another "
             "place with REPROZOO_HOME"
         )
 
 
-def zoo_or_default(zoo: Any) -> Any:
-    """The zoo given, or that of this environment."""
-    if zoo is not None:
-        return zoo
-    from reprozoo.zoo.resolving import default_zoo
-
-    return default_zoo()
-
-
-def descriptor_of(descriptor: str | Descriptor, zoo: Any, offline: bool, threads: int | None) -> Descriptor:
-    """The descriptor itself, or the one of this name among the cards and plugins of the zoo."""
-    if isinstance(descriptor, Descriptor):
-        return descriptor
-    registry, plugins = getattr(zoo, "registry", None), getattr(zoo, "plugins", None)
-    return load_descriptor(descriptor, registry=registry, plugins=plugins, offline=offline, threads=threads)
-
-
-def _indices(source: NoiseSource | None, num_samples: int) -> Sequence[int]:
-    """The first noises: from 0 on, or those that a file has."""
-    if not isinstance(source, NoiseFile):
-        return range(num_samples)
-    if num_samples > len(source):
-        raise UsageError(f"{source.path} holds {len(source):,} noises, and {num_samples:,} are asked for; lower -n")
-    return sorted(source.indices[:num_samples])
-
-
-def _size(shape: Sequence[int]) -> str:
-    return "×".join(map(str, shape))
+def _indices(source: NoiseSource, question: Question) -> Sequence[int]:
+    """The noises asked for: from ``first`` on, or those that a file has."""
+    held = getattr(source, "indices", None)
+    if held is None:
+        return range(question.first, question.first + question.num_samples)
+    wanted = [index for index in held if index >= question.first]
+    if question.num_samples > len(wanted):
+        raise UsageError(
+            f"{getattr(source, 'path', 'the noise')} holds {len(wanted):,} noises, and {question.num_samples:,} are "
+            "asked for; lower -n"
+        )
+    return sorted(wanted[: question.num_samples])

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reprozoo.base.errors import UsageError
 from reprozoo.maps.condition import Condition
-from reprozoo.maps.noise.bank import NoiseSource
 from reprozoo.maps.noise.classes import random_class
 
+if TYPE_CHECKING:
+    from reprozoo.maps.noise.bank import NoiseSource
+
+RANDOM = "random"
+MOST_LABELS = 100_000
 NAMES = {"prompt": "{}", "class_label": "class {}", "observation": "observation {:.8}"}
 
 
@@ -146,3 +151,29 @@ def as_conditions(given: Conditions | Condition | Sequence[Condition]) -> Condit
     if isinstance(given, Condition):
         return InTurn((given,))
     return InTurn(tuple(given)) if isinstance(given, Sequence) else given
+
+
+def class_labels(text: str) -> list[int] | None:
+    """The labels that a text names: "3", "1,5,7" or "0-9"; None for "random".
+
+    Raises:
+        UsageError: it names no label, or too many.
+    """
+    if text == RANDOM:
+        return None
+    labels: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"(-?\d+)(?:-(\d+))?", part.strip())
+        if match is None:
+            raise UsageError(f"{text!r} is no class label; expected 3, 1,5,7, 0-9 or {RANDOM}")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if not 0 <= last - first < MOST_LABELS:
+            raise UsageError(f"{part.strip()!r} is no range of class labels; expected e.g. 0-9")
+        labels += range(first, last + 1)
+    return labels
+
+
+def conditions_of_classes(text: str) -> Conditions:
+    """Each of the labels in turn, or a random one for each noise."""
+    labels = class_labels(text)
+    return RandomClasses() if labels is None else InTurn(tuple(Condition(class_label=label) for label in labels))

@@ -1,16 +1,18 @@
-"""The training images nearest to each generated one, by descriptor."""
+"""Exact search for the nearest rows: of features by cosine, on all cores. Arrays in, arrays out; torch inside."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from reprozoo.base.errors import ContractError
-from reprozoo.measures.checks import check_features, full_precision, row_blocks
-from reprozoo.measures.pairs import row_products
-from reprozoo.measures.thresholds import above, share
+from reprozoo.measures.checks import check_features
+from reprozoo.measures.precision import full_precision
 
 BUDGET_BYTES = 256 * 2**20
 MAX_ROWS, MAX_COLUMNS = 1024, 4096  # of one product: it runs at full speed, and 16 MB stay in a processor's cache
@@ -22,15 +24,22 @@ class Neighbours:
     """The k nearest training images of each sample.
 
     Attributes:
-        similarity: (n, k) float32, decreasing; as ``similarities`` would give it.
+        similarity: (n, k) float32, decreasing; as the measure ``similarity`` gives it.
         index: (n, k) int64 rows of the training set.
     """
 
-    similarity: Tensor
-    index: Tensor
+    similarity: NDArray[np.float32]
+    index: NDArray[np.int64]
 
 
-def nearest(features: Tensor, train_features: Tensor, *, k: int = 1, budget_bytes: int = BUDGET_BYTES) -> Neighbours:
+def nearest(
+    features: NDArray[np.floating[Any]],
+    train_features: NDArray[np.floating[Any]],
+    *,
+    k: int = 1,
+    budget_bytes: int = BUDGET_BYTES,
+    device: str = "cpu",
+) -> Neighbours:
     """Find the k most similar training images of each sample: an exact search by chunked matrix products.
 
     Candidates are ranked in float32 and the best of them computed again in float64, so that values depend neither on
@@ -39,12 +48,13 @@ def nearest(features: Tensor, train_features: Tensor, *, k: int = 1, budget_byte
 
     Args:
         features: (n, dim) unit-norm descriptors of generated images.
-        train_features: (m, dim) unit-norm descriptors of the training set; may lie on another device.
+        train_features: (m, dim) unit-norm descriptors of the training set.
         k: at most m.
         budget_bytes: memory to use above the inputs and the result, about.
+        device: where the products are computed.
 
     Returns:
-        Similarities and indices, on the CPU.
+        Similarities and indices.
 
     Raises:
         ContractError: a row is not unit-norm, an input is empty, other dimensions, or k out of range.
@@ -59,39 +69,14 @@ def nearest(features: Tensor, train_features: Tensor, *, k: int = 1, budget_byte
     if not 1 <= k <= len(train_features):
         raise ContractError(f"k is from 1 to the {len(train_features)} training images, got {k}")
     rows, columns = _block(len(features), features.shape[1], k + SPARE, budget_bytes)
+    all_queries, train = torch.as_tensor(features).to(device), torch.as_tensor(train_features)
     found = []
-    with torch.no_grad(), full_precision(features.device):
-        for queries in row_blocks(features, rows):
-            candidates = _candidates(queries.float(), train_features, keep=k + SPARE, columns=columns)
-            found.append(_ranked(queries, train_features, candidates, k=k))
-    similarity, index = (torch.cat(parts) for parts in zip(*found, strict=True))
+    with torch.no_grad(), full_precision(all_queries.device):
+        for queries in torch.split(all_queries, rows):
+            candidates = _candidates(queries.float(), train, keep=k + SPARE, columns=columns)
+            found.append(_ranked(queries, train, candidates, k=k))
+    similarity, index = (torch.cat(parts).numpy() for parts in zip(*found, strict=True))
     return Neighbours(similarity, index)
-
-
-def gl_score(
-    features: Tensor, train_features: Tensor, *, threshold: float = 0.6, budget_bytes: int = BUDGET_BYTES
-) -> float:
-    """Share of samples that are not near-copies of a training image.
-
-    1.0: none is a copy; 0.0: all are. The order of rows does not matter.
-
-    Args:
-        features: (n, dim) unit-norm descriptors of generated images.
-        train_features: (m, dim) unit-norm descriptors of the whole training set; a subset can only raise the score.
-        threshold: cosine similarity above which (strictly) two images count as copies.
-        budget_bytes: memory to use above the inputs, about.
-
-    Returns:
-        A fraction in [0, 1].
-
-    Raises:
-        ContractError: a row is not unit-norm, or either input is empty.
-
-    Source: arXiv:2310.05264, section 2.1; huijieZH/Diffusion-Model-Generalizability@6c7576c `edm/sscd.py mscore`,
-        which prints this value and returns 1 minus it.
-    """
-    best = nearest(features, train_features, budget_bytes=budget_bytes).similarity[:, 0]
-    return share(~above(best, threshold))
 
 
 def _block(count: int, dim: int, keep: int, budget_bytes: int) -> tuple[int, int]:
@@ -120,6 +105,7 @@ def _candidates(queries: Tensor, train_features: Tensor, *, keep: int, columns: 
 def _ranked(queries: Tensor, train_features: Tensor, index: Tensor, *, k: int) -> tuple[Tensor, Tensor]:
     """The k best of the candidates by their similarity, computed again; the smaller index first where it is equal."""
     index = index.sort(dim=1).values
-    again = row_products(queries[:, None], train_features[index.to(train_features.device)])
+    factors = queries[:, None].to("cpu", torch.float64), train_features[index.cpu()].to(torch.float64)
+    again = (factors[0] * factors[1]).sum(-1).clamp_(-1, 1).to(torch.float32)
     similarity, order = again.sort(dim=1, descending=True, stable=True)
     return similarity[:, :k].clone(), index.cpu().gather(1, order)[:, :k].clone()

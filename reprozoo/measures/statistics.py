@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from statistics import NormalDist
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from reprozoo.base.errors import ContractError
 
@@ -60,14 +61,37 @@ def wilson_interval(count: int, total: int, *, confidence: float = 0.95) -> Inte
     return Interval(low, high)
 
 
-def mcnemar(first: Tensor, second: Tensor) -> Discordance:
+@lru_cache(maxsize=64)
+def binomial_ranks(count: int, level: float, *, confidence: float = 0.95) -> tuple[int, int] | None:
+    """Places, from 0, of the two order statistics of ``count`` values that hold a quantile with this confidence.
+
+    Exact for any continuous distribution, and at least as sure for others; None where there are too few values, as
+    always for the extremes.
+
+    >>> binomial_ranks(10, 0.5)
+    (1, 8)
+
+    Source: Conover (1999), Practical Nonparametric Statistics, section 3.2.
+    """
+    if not 0 < level < 1:
+        return None
+    ranks = np.arange(count + 1)
+    logs = np.array([math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1) for k in ranks])
+    tail = np.exp(logs + ranks * math.log(level) + (count - ranks) * math.log1p(-level)).cumsum()  # P(X <= k)
+    half = (1 - confidence) / 2
+    low = int(np.searchsorted(tail, half, side="right")) - 1  # P(X <= low) <= half
+    high = int(np.searchsorted(tail, 1 - half, side="left")) + 1  # P(X >= high) <= half
+    return (low, high - 1) if low >= 0 and high <= count else None
+
+
+def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Discordance:
     """McNemar's exact test for two pairs of models that share noise.
 
     Only noises on which the two disagree say anything; if the RP scores are equal, each falls to either side with
     probability 1/2. Intervals of the two scores may overlap and this test still tell them apart.
 
     Args:
-        first: (n,) bool, where the first pair reproduces, as ``above`` gives it.
+        first: (n,) bool, where the first pair reproduces.
         second: (n,) bool, the second pair on the same noises.
 
     Returns:
@@ -78,10 +102,10 @@ def mcnemar(first: Tensor, second: Tensor) -> Discordance:
 
     Source: McNemar (1947), Psychometrika 12, 153-157; the exact binomial form.
     """
-    if first.dtype != torch.bool or second.dtype != torch.bool or first.shape != second.shape or not first.numel():
+    if first.dtype != np.bool_ or second.dtype != np.bool_ or first.shape != second.shape or not first.size:
         raise ContractError(
-            "McNemar's test takes two bool tensors of one shape, one value a noise; "
-            f"got {tuple(first.shape)} {first.dtype} and {tuple(second.shape)} {second.dtype}"
+            "McNemar's test takes two bool arrays of one shape, one value a noise; "
+            f"got {first.shape} {first.dtype} and {second.shape} {second.dtype}"
         )
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     tail = _half_binomial_tail(min(only_first, only_second), only_first + only_second)

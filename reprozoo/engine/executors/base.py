@@ -38,7 +38,7 @@ class Recipe(Protocol):
     def identity(self) -> dict[str, Any]:
         """JSON of everything that can change an image."""
 
-    def describe(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, Any]:
         """What a report shows."""
 
     def load(self) -> NoiseToImageMap: ...

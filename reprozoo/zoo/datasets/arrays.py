@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -40,6 +42,35 @@ class ImageDataset:
     def digest(self) -> str:
         """sha256 of the pixels as (n, height, width, channels) in C order: equal pixels in equal order are equal."""
         return array_sha256(self.images_u8.transpose(0, 2, 3, 1))
+
+
+def image_indices(images: ImageDataset) -> list[int]:
+    """The index of each image: as its file says, or the last number in its own file's name, or its row.
+
+    The one rule for images made elsewhere: they are never paired by the order of files.
+
+    Raises:
+        UsageError: a file without a number in its name, or two images of one index.
+    """
+    if images.indices is not None:
+        indices = [int(index) for index in images.indices]
+    elif images.names is not None:
+        numbers = [re.findall(r"\d+", PurePosixPath(name).stem) for name in images.names]
+        unnumbered = [name for name, found in zip(images.names, numbers, strict=True) if not found]
+        if unnumbered:
+            raise UsageError(
+                f"{images.name}: {unnumbered[0]} has no number in its name; name each image after the index of its "
+                "noise, e.g. 000123.png: images are never paired by the order of files"
+            )
+        indices = [int(found[-1]) for found in numbers]
+    else:
+        indices = list(range(len(images)))
+    seen: set[int] = set()
+    for index in indices:
+        if index in seen:
+            raise UsageError(f"{images.name} has two images of index {index}; keep one of them")
+        seen.add(index)
+    return indices
 
 
 def dataset_of(name: str, images: Any, *, labels: Any = None, indices: Any = None) -> ImageDataset:

@@ -1,0 +1,231 @@
+"""What can be said of a question before anything is loaded: names, options, shapes; no torch, no network.
+
+``Materials`` are the Python objects that stand behind labels of a question, ``Workplace`` is where it is answered:
+neither is part of what is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from reprozoo.base.errors import UsageError, did_you_mean
+from reprozoo.engine.question import GENERALIZE, SAMPLE, Question
+from reprozoo.maps.condition import Condition, check_condition
+from reprozoo.maps.conditions import Conditions, InTurn, as_conditions, conditions_of_classes
+
+if TYPE_CHECKING:
+    from reprozoo.engine.executors import Executor, Recipe
+    from reprozoo.engine.progress import Progress
+    from reprozoo.engine.store import Store
+    from reprozoo.measures.base import Measure
+    from reprozoo.measures.descriptors import Descriptor
+    from reprozoo.zoo.cards import ModelCard
+
+
+@dataclass(frozen=True)
+class Materials:
+    """Objects in the place of texts.
+
+    Attributes:
+        sides: by label: a ``NoiseToImageMap``, a callable, a path or an array of images.
+        noise: a source, or an array of noises.
+        conditions: one, several in turn, or a source.
+        descriptors: in the place of names.
+    """
+
+    sides: Mapping[str, Any] = field(default_factory=dict)
+    noise: Any = None
+    conditions: Conditions | Condition | Sequence[Condition] = ()
+    descriptors: Sequence[Descriptor] = ()
+
+    @property
+    def named(self) -> list[str]:
+        """What of a question they stand for; such a question cannot be asked from a file or the command line."""
+        found = {"noise": self.noise is not None, "conditions": bool(self.conditions), "sides": bool(self.sides)}
+        return [name for name, given in found.items() if given] + (["descriptor"] if self.descriptors else [])
+
+
+class Specs:
+    """Map specs of one zoo: each chosen once, and each file of weights hashed once, from checks to sampling."""
+
+    def __init__(self, zoo: Any, *, offline: bool) -> None:
+        self.zoo, self.offline = zoo, offline
+        self._chosen: dict[tuple[str, str], Any] = {}
+        self._fetched: Any = None
+
+    def card(self, text: str, dtype: str) -> ModelCard | None:
+        """The card of a spec, once nothing is wrong with it; None where the zoo has no cards."""
+        if hasattr(self.zoo, "choose"):
+            card: ModelCard = self._choice(text, dtype).card
+            return card
+        return self.zoo.check(text, offline=self.offline) if hasattr(self.zoo, "check") else None
+
+    def recipe(self, text: str, *, device: str, dtype: str) -> Recipe:
+        """The recipe of a spec, its weights fetched and verified."""
+        if not hasattr(self.zoo, "choose"):
+            other: Recipe = self.zoo.resolve(text, device=device, dtype=dtype, offline=self.offline)
+            return other
+        if self._fetched is None:
+            from reprozoo.zoo.resolving import Fetched
+
+            self._fetched = Fetched()
+        chosen = self._choice(text, dtype)
+        recipe: Recipe = self.zoo.recipe(chosen, device=device, offline=self.offline, fetched=self._fetched)
+        return recipe
+
+    def _choice(self, text: str, dtype: str) -> Any:
+        key = (text, dtype)
+        if key not in self._chosen:
+            self._chosen[key] = self.zoo.choose(text, dtype=dtype, offline=self.offline)
+        return self._chosen[key]
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Where a question is answered.
+
+    Attributes:
+        zoo: where specs are resolved; that of this environment by default.
+        store: of images and features; ``Store()`` by default.
+        executor: who samples; this process by default.
+        progress: called with a ``ProgressEvent`` after each step.
+        offline: fetch nothing.
+        threads: CPU threads of descriptors.
+        specs: what is known of map specs, so that each is read, and its weights hashed, once.
+    """
+
+    zoo: Any = None
+    store: Store | None = None
+    executor: Executor | None = None
+    progress: Progress | None = None
+    offline: bool = False
+    threads: int | None = None
+    specs: Specs | None = None
+
+    @classmethod
+    def here(cls, *, offline: bool = False) -> Self:
+        """This environment, its specs read once."""
+        place = cls(offline=offline)
+        return replace(place, specs=Specs(place.with_zoo(), offline=offline))
+
+    def resolved_by(self, zoo: Any) -> Specs:
+        """The specs of a zoo as far as they are known."""
+        return self.specs if self.specs is not None and self.specs.zoo is zoo else Specs(zoo, offline=self.offline)
+
+    def with_zoo(self) -> Any:
+        """The zoo given, or that of this environment."""
+        if self.zoo is not None:
+            return self.zoo
+        from reprozoo.zoo.resolving import default_zoo
+
+        return default_zoo()
+
+
+def check_question(question: Question, materials: Materials, place: Workplace) -> None:
+    """Refuse what cannot be answered, as far as names and cards say.
+
+    Raises:
+        UsageError, PluginError: with what was expected.
+    """
+    zoo = place.with_zoo()
+    check_descriptors(question, materials, zoo)
+    if question.task != SAMPLE:
+        measure_classes(question, getattr(zoo, "plugins", None))
+    if question.task != GENERALIZE and question.inverse is not None:
+        return  # its solver says which options and models fit
+    known_specs = place.resolved_by(zoo)
+    cards = {spec: known_specs.card(spec, question.dtype) for spec in _specs(question, materials)}
+    known = {spec: card for spec, card in cards.items() if card is not None}
+    check_shapes(known)
+    _check_conditions(question, materials, known)
+
+
+def _specs(question: Question, materials: Materials) -> list[str]:
+    """Map specs of the question: sides that are neither objects nor folders, and baselines that were asked for."""
+    from reprozoo.engine.sides import is_folder
+
+    sides = [side for side in question.sides if side not in materials.sides and not is_folder(side)]
+    return [*sides, *(question.baselines or ())]
+
+
+def check_shapes(models: Mapping[str, Any]) -> None:
+    """Refuse models, by name, whose cards or recipes have different noise or images.
+
+    Raises:
+        UsageError: with the first two that differ.
+    """
+    for what in ("noise_shape", "image_shape"):
+        by_shape = {tuple(getattr(model, what)): name for name, model in models.items()}
+        if len(by_shape) > 1:
+            (first, a), (second, b) = list(by_shape.items())[:2]
+            raise UsageError(
+                f"{a} and {b} cannot be compared: the {what.replace('_', ' ')} of one is {size(first)}, of the other "
+                f"{size(second)}; models are compared on equal noise, image by image, and nothing is resized"
+            )
+
+
+def _check_conditions(question: Question, materials: Materials, cards: Mapping[str, ModelCard]) -> None:
+    for condition in conditions_of(question, materials).every():
+        labelled = Condition(class_label=condition.class_label)
+        for spec, card in cards.items():
+            takes = frozenset({"class_label"} if card.num_classes is not None else ())
+            check_condition(labelled, takes, frozenset(), card.num_classes, name=spec)
+
+
+def conditions_of(question: Question, materials: Materials) -> Conditions:
+    """Which condition each noise gets."""
+    if materials.conditions:
+        return as_conditions(materials.conditions)
+    if question.prompts_file is not None:
+        from reprozoo.maps.prompts import read_prompts
+
+        return read_prompts(Path(question.prompts_file))
+    if question.classes is not None:
+        return conditions_of_classes(question.classes)
+    return InTurn(tuple(Condition(prompt=prompt) for prompt in question.prompts))
+
+
+def measure_classes(question: Question, plugins: Any = None) -> list[type[Measure]]:
+    """The usual measures, and those that the question names.
+
+    Raises:
+        UsageError: there is no measure of a name. PluginError: it cannot be loaded.
+    """
+    from reprozoo.zoo.plugins import import_object, installed_plugins
+
+    known = {name: found.value for name, found in (plugins or installed_plugins()).measures.items()}
+    for name in question.measures:
+        if name not in known:
+            raise UsageError(
+                f"no measure is called {name!r}{did_you_mean(name, known)}; there are: {', '.join(sorted(known))}"
+            )
+    usual = [name for name, spec in known.items() if spec.usual]
+    names = dict.fromkeys([*usual, *question.measures])
+    found: list[type[Measure]] = [import_object(known[name].load) for name in names]
+    return sorted(found, key=lambda kind: kind.rank)
+
+
+def check_descriptors(question: Question, materials: Materials, zoo: Any) -> None:
+    """Refuse names of descriptors that nothing has.
+
+    Raises:
+        UsageError: with what there is.
+    """
+    from reprozoo.zoo.plugins import installed_plugins
+
+    plugins, registry = getattr(zoo, "plugins", None) or installed_plugins(), getattr(zoo, "registry", None)
+    cards = registry.descriptors.values() if registry is not None else ()
+    names = sorted({*plugins.descriptors, *(name for card in cards for name in (card.id, *card.aliases))})
+    for name in () if materials.descriptors else question.descriptor:
+        if name.lower() not in names:
+            raise UsageError(
+                f"no descriptor is called {name!r}{did_you_mean(name, names)}; there is: {', '.join(names)}"
+            )
+
+
+def size(shape: Sequence[int]) -> str:
+    """3×32×32."""
+    return "×".join(map(str, shape))

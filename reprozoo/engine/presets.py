@@ -1,0 +1,173 @@
+"""The questions that have names, for Python: what ``Question`` asks, as keyword arguments."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reprozoo.base.errors import UsageError, did_you_mean
+from reprozoo.engine.checking import Materials, Specs, Workplace
+from reprozoo.engine.question import COMPARE, GENERALIZE, SAMPLE, SCORE, Question, asks_of, default_of
+from reprozoo.engine.sides import is_folder, labels_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from reprozoo.engine.result import Comparison
+
+OBJECTS = {  # keyword arguments that may be objects in the place of what a question says in text
+    "noise": "a source of noise, or an array (n, *shape), besides a file",
+    "conditions": "a Condition for all noises, several in turn, or a source such as RandomClasses()",
+    "descriptor": "a Descriptor, or a list of them, besides names",
+}
+PLACE = {  # where a question is answered, which is no part of it
+    "zoo": "where specs are resolved; that of this environment by default",
+    "store": "of images and features; the one below REPROZOO_HOME by default",
+    "executor": "who samples; this process by default",
+    "progress": "called with a ProgressEvent after each step; by default shown where somebody sees it; False: not",
+    "offline": "fetch nothing",
+    "threads": "CPU threads of descriptors",
+}
+
+
+def compare(*sides: Any, **options: Any) -> Comparison:
+    """Compare models, or whatever makes images, on the same noise: every pair of them is measured."""
+    return _answer(COMPARE, sides, options)
+
+
+def generalize(*sides: Any, **options: Any) -> Comparison:
+    """Search the image of a data set that is nearest to each image of a model."""
+    return _answer(GENERALIZE, sides, options)
+
+
+def score(*sides: Any, **options: Any) -> Comparison:
+    """Measure two sets of images that were made from the same noises, by whatever program.
+
+    Each image is paired by its index. Nothing here can check that the noises were the same.
+    """
+    listed = sides[0] if len(sides) == 1 else sides
+    if not isinstance(listed, Mapping):
+        listed = [Path(side) if isinstance(side, str) else side for side in listed]
+    return _answer(SCORE, (listed,), options)
+
+
+def images_of(side: Any, **options: Any) -> NDArray[np.uint8]:
+    """The images that a model makes, from the store where they are there already.
+
+    >>> images_of("tiny-edm", num_samples=4).shape
+    (4, 3, 32, 32)
+    """
+    from reprozoo.engine.answering import images_by_noise
+
+    question, materials, place = _asked(SAMPLE, (side,), options)
+    found, indices = images_by_noise(question, materials, place)
+    images: NDArray[np.uint8] = found.images.rows(list(indices))
+    return images
+
+
+def _answer(task: str, sides: Sequence[Any], options: Mapping[str, Any]) -> Comparison:
+    from reprozoo.engine.checking import check_question
+
+    question, materials, place = _asked(task, sides, options)
+    check_question(question, materials, place)  # before torch is imported
+    from reprozoo.engine.answering import answer
+
+    return answer(question, materials, place)
+
+
+def _asked(task: str, sides: Sequence[Any], options: Mapping[str, Any]) -> tuple[Question, Materials, Workplace]:
+    """The parts of a call.
+
+    Raises:
+        UsageError: an unknown keyword, or a value that it does not take.
+    """
+    known = [*asks_of(task), *OBJECTS, *PLACE]
+    for name in options:
+        if name not in known:
+            raise UsageError(f"{task} has no argument {name!r}{did_you_mean(name, known)}; it has: {', '.join(known)}")
+    names, objects = _sides(sides)
+    rest = {name: value for name, value in options.items() if name in asks_of(task)}
+    place = {name: options[name] for name in PLACE if name in options}
+    noise, descriptors = rest.get("noise"), rest.get("descriptor")
+    if noise is not None and not isinstance(noise, str | Path):
+        del rest["noise"]
+    else:
+        noise = None
+    named = [d for d in _listed(descriptors) if not isinstance(d, str)]
+    if named:
+        del rest["descriptor"]
+    question = Question(tuple(names), task, **rest)
+    materials = Materials(objects, noise, options.get("conditions", ()), named)
+    where = Workplace(**place | {"progress": _progress(options.get("progress"))})
+    return question, materials, replace(where, specs=Specs(where.with_zoo(), offline=where.offline))
+
+
+def _sides(given: Sequence[Any]) -> tuple[list[str], dict[str, Any]]:
+    """The sides as a question names them, and the objects behind those names.
+
+    >>> _sides((["a", "b"],))
+    (['a', 'b'], {})
+    """
+    if len(given) == 1 and isinstance(given[0], Mapping):
+        return [str(label) for label in given[0]], {str(label): side for label, side in given[0].items()}
+    listed = list(given[0]) if len(given) == 1 and isinstance(given[0], list | tuple) else list(given)
+    names: list[str] = []
+    objects: dict[str, Any] = {}
+    for side in listed:
+        name = text_of(side)
+        if name is None:
+            name = labels_of([*names, _name_of(side, len(names))])[-1]
+            objects[name] = side
+        names.append(name)
+    return names, objects
+
+
+def text_of(side: Any) -> str | None:
+    """How a question writes a side; None for an object."""
+    if isinstance(side, Path):
+        return str(side) if is_folder(str(side)) else f"./{side}"
+    return side if isinstance(side, str) else None
+
+
+def _name_of(side: Any, number: int) -> str:
+    name = getattr(side, "name", None) or getattr(side, "__name__", None)
+    return str(name) if name else f"side {number + 1}"
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [] if value is None else [value]
+
+
+def _progress(given: Any) -> Any:
+    """What shows progress: by default a display where somebody can see it."""
+    if given is not None:
+        return given or None
+    if not (hasattr(sys, "ps1") or sys.stderr.isatty()):
+        return None
+    from reprozoo.engine.display import ProgressDisplay
+
+    return ProgressDisplay(interactive=True).stage
+
+
+def _describe(function: Any, task: str) -> None:
+    """Give a preset the signature and the documentation that ``Question`` has."""
+    asks = asks_of(task)
+    lines = [f"        {name}: {ask.help}" for name, ask in asks.items()]
+    lines += [f"        {name}: {text}." for name, text in (OBJECTS | PLACE).items() if name not in asks]
+    function.__doc__ = f"{inspect.cleandoc(function.__doc__)}\n\n    Args:\n" + "\n".join(
+        ["        sides: map specs, maps, functions of noise, or folders; a dictionary gives labels.", *lines]
+    )
+    first = inspect.Parameter("sides", inspect.Parameter.VAR_POSITIONAL)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    names = {name: default_of(name) for name in asks} | {name: None for name in (OBJECTS | PLACE) if name not in asks}
+    rest = [inspect.Parameter(name, keyword, default=default) for name, default in names.items()]
+    function.__signature__ = inspect.Signature([first, *rest])
+
+
+for _function, _task in ((compare, COMPARE), (generalize, GENERALIZE), (score, SCORE), (images_of, SAMPLE)):
+    _describe(_function, _task)

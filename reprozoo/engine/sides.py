@@ -1,0 +1,237 @@
+"""Sides: images by noise index, with an identity, whatever they come from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reprozoo.base.errors import UsageError
+from reprozoo.engine.result import ImageLoader, SideRecord
+from reprozoo.engine.store import SHARD_ROWS
+from reprozoo.measures.problems import Reference
+from reprozoo.zoo.datasets import ImageDataset, image_indices, read_images
+from reprozoo.zoo.specs import MapSpec
+
+CACHE_BYTES = 256 * 2**20
+ARCHIVES = (".zip", ".npz", ".npy", ".safetensors")
+
+
+class ImageRows(Protocol):
+    """Images by the index of their noise. ``store.Entry`` is one.
+
+    Attributes:
+        key: equal only for equal images.
+    """
+
+    key: str
+
+    def rows(self, rows: Sequence[int]) -> NDArray[Any]:
+        """(len(rows), channels, height, width) uint8."""
+        ...
+
+
+class ArrayRows:
+    """Images in memory, by index.
+
+    Args:
+        images_u8: (n, channels, height, width).
+        key: of exactly these images.
+        indices: of each; its row where left out.
+    """
+
+    def __init__(self, images_u8: NDArray[np.uint8], key: str, indices: Sequence[int] | None = None) -> None:
+        self.images_u8, self.key = images_u8, key
+        self.place = None if indices is None else {index: row for row, index in enumerate(indices)}
+
+    def rows(self, rows: Sequence[int]) -> NDArray[np.uint8]:
+        return self.images_u8[list(rows) if self.place is None else [self.place[index] for index in rows]]
+
+
+class FunctionRows:
+    """What a function of indices gives, under a key."""
+
+    def __init__(self, rows: Callable[[Sequence[int]], NDArray[Any]], key: str) -> None:
+        self.rows, self.key = rows, key
+
+
+class BlockCache:
+    """Images read once while they fit into memory: blocks of ``SHARD_ROWS`` positions, the oldest dropped first.
+
+    Args:
+        indices: of the noises; positions in it are what is asked for.
+    """
+
+    def __init__(self, indices: Sequence[int], budget_bytes: int = CACHE_BYTES) -> None:
+        self._indices, self._left = indices, budget_bytes
+        self._blocks: OrderedDict[tuple[int, int], NDArray[Any]] = OrderedDict()
+
+    def rows(self, images: ImageRows, positions: Sequence[int]) -> NDArray[Any]:
+        """The images at these positions, in this order."""
+        if isinstance(positions, range) and positions.start % SHARD_ROWS == 0 and len(positions) <= SHARD_ROWS:
+            return self._block(images, positions.start // SHARD_ROWS)[: len(positions)]
+        blocks = {position // SHARD_ROWS for position in positions}
+        held = {number: self._block(images, number) for number in sorted(blocks)}
+        return np.stack([held[position // SHARD_ROWS][position % SHARD_ROWS] for position in positions])
+
+    def _block(self, images: ImageRows, number: int) -> NDArray[Any]:
+        key = (id(images), number)
+        if key in self._blocks:
+            self._blocks.move_to_end(key)
+            return self._blocks[key]
+        block = images.rows(self._indices[number * SHARD_ROWS : (number + 1) * SHARD_ROWS])
+        self._blocks[key] = block
+        self._left -= block.nbytes
+        while self._left < 0 and len(self._blocks) > 1:
+            self._left += self._blocks.popitem(last=False)[1].nbytes
+        return block
+
+
+@dataclass(frozen=True)
+class Side:
+    """The images of one side of a run.
+
+    Attributes:
+        repeated: its images of the first ``repeats`` noises at another batch size, for the noise floor; None for none.
+        length: how many images there are to search in; 0 for images by noise index.
+        pictures: what a reader sees, where it is not the images themselves.
+    """
+
+    record: SideRecord
+    images: ImageRows
+    repeated: ImageRows | None = None
+    repeats: int = 0
+    length: int = 0
+    pictures: ImageRows | None = None
+
+    @property
+    def label(self) -> str:
+        return self.record.label
+
+    def with_digest(self, sha256: str) -> Side:
+        """The side whose images have been read once, and have this digest."""
+        return replace(self, record=replace(self.record, images_sha256=sha256))
+
+
+def reference_side(reference: Reference, image_shape: Sequence[int]) -> Side:
+    """What a problem gives to compare with."""
+    record = SideRecord(
+        label=reference.label,
+        spec=reference.label,
+        role="reference",
+        facts={"card": {"title": reference.label}},
+        image_shape=list(image_shape),
+        kept=False,
+    )
+    pictures = FunctionRows(reference.pictures, reference.key)
+    return Side(record, FunctionRows(reference.rows, reference.key), pictures=pictures)
+
+
+def is_folder(spec: str) -> bool:
+    """Whether a side is a place of images rather than a map spec: ``./images``, ``out/a.npz``, an existing path.
+
+    A map spec never looks like one: its id has no path separator, but in schemes such as ``hf:owner/repo``.
+    """
+    try:
+        parsed = MapSpec.parse(spec)
+    except UsageError:
+        return Path(spec).exists()
+    if parsed.scheme is not None and not Path(spec).exists():
+        return False
+    head = parsed.id
+    return "/" in head or "\\" in head or head.startswith(".") or head.lower().endswith(ARCHIVES)
+
+
+def folder_side(images: ImageDataset, spec: str, label: str) -> tuple[Side, list[int]]:
+    """The side of images made elsewhere, and the index of each."""
+    indices = image_indices(images)
+    listed = hashlib.sha256(str(indices).encode())
+    listed.update(np.ascontiguousarray(images.images_u8).data)
+    listed.update(str(images.images_u8.shape).encode())
+    rows = ArrayRows(images.images_u8, f"made elsewhere: {listed.hexdigest()}", indices)
+    record = SideRecord(
+        label=label,
+        spec=spec,
+        role="model",
+        facts={"spec": spec, "card": {"title": "images made elsewhere"}, "digests": {"images": images.digest}},
+        image_shape=list(images.images_u8.shape[1:]),
+        images_key=rows.key,
+        reused=len(images),
+    )
+    return Side(record, rows), indices
+
+
+def read_side_images(given: str | Path | NDArray[np.uint8]) -> ImageDataset:
+    """The images of a folder, an archive, or an array.
+
+    Raises:
+        UsageError: nothing of that name, or an array that is not (n, channels, height, width) uint8.
+    """
+    if isinstance(given, str | Path):
+        return read_images(Path(given))
+    if given.dtype != np.uint8 or given.ndim != 4 or not given.size:
+        raise UsageError(f"expected (n, channels, height, width) uint8 images, got {given.shape} {given.dtype}")
+    return ImageDataset("an array", given)
+
+
+def shared_indices(found: Mapping[str, Sequence[int]]) -> list[int]:
+    """The indices of all folders, which must be the same.
+
+    Raises:
+        UsageError: one has an index that another lacks.
+    """
+    (first, wanted), *others = [(label, set(indices)) for label, indices in found.items()]
+    for label, indices in others:
+        for these, those, name, other in ((wanted, indices, first, label), (indices, wanted, label, first)):
+            if only := sorted(these - those):
+                raise UsageError(
+                    f"{name} has {len(these)} images and {other} {len(those)}; index {only[0]} is only in {name}"
+                    f"{f', and {len(only) - 1} more' if len(only) > 1 else ''}: both need an image of every index"
+                )
+    return sorted(wanted)
+
+
+def check_sizes(sides: Sequence[Side]) -> None:
+    """Refuse images of different sizes.
+
+    Raises:
+        UsageError: with the first two that differ.
+    """
+    sizes = {"×".join(map(str, side.record.image_shape)): side.label for side in reversed(sides)}
+    if len(sizes) > 1:
+        (first, a), (second, b) = list(reversed(sizes.items()))[:2]
+        raise UsageError(f"images of {a} are {first}, of {b} {second}; nothing is resized: make them one size")
+
+
+def image_loader(sides: Sequence[Side]) -> ImageLoader:
+    """Images by label and index, for a reader."""
+    by_label = {side.label: side.pictures or side.images for side in sides}
+
+    def load(label: str, indices: Sequence[int]) -> NDArray[np.uint8]:
+        if label not in by_label:
+            raise UsageError(f"no side {label!r} in this result; it has: {', '.join(by_label)}")
+        return by_label[label].rows(list(indices))
+
+    return load
+
+
+def labels_of(specs: Sequence[str]) -> list[str]:
+    """The specs, numbered where one is given more than once.
+
+    >>> labels_of(["a", "b", "a"])
+    ['a', 'b', 'a #2']
+    """
+    labels: list[str] = []
+    for spec in specs:
+        label, count = spec, 1
+        while label in labels:
+            count += 1
+            label = f"{spec} #{count}"
+        labels.append(label)
+    return labels
