@@ -17,7 +17,7 @@ def reprozoo_register_families(register: Callable[[Family], None]) -> None:
             name="samples",
             summary="images made elsewhere from exported noise: samples:PATH (folder, .zip, .npz or .safetensors)",
             load="reprozoo_plugins.samples.adapter:load",
-            schemes={"samples": "reprozoo_plugins.samples.adapter:card"},
+            schemes={"samples": "reprozoo_plugins.samples.cards:card"},
             options={
                 "path": Option("file", "folder, zip or file of images; set by samples:PATH"),
                 "seed": Option(int, "seed of the noise the images were made from", 0),

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from reprozoo import Condition, LoadContext, ModelCard, NoiseBank, NoiseFile, NoiseToImageMap, UsageError
+from reprozoo import Condition, LoadContext, NoiseBank, NoiseFile, NoiseToImageMap, UsageError
 from reprozoo.maps.images import from_uint8
 from reprozoo.zoo.datasets import image_indices, read_images
 
@@ -44,29 +44,6 @@ class SamplesMap(NoiseToImageMap):
         return from_uint8(self.images_u8[found])
 
 
-def card(target: str, revision: str | None, options: Mapping[str, str], offline: bool) -> ModelCard:
-    """The card of ``samples:PATH``: the shapes are those of the images."""
-    path = Path(target)
-    if not path.exists():
-        raise UsageError(f"samples:{target}: there is no such file or folder")
-    if revision:
-        raise UsageError(f"samples:{target} takes no revision; its images are identified by their digest")
-    _, channels, height, width = read_images(path).images_u8.shape
-    image_shape = (channels, height, width)
-    return ModelCard(
-        id=f"samples:{target}",
-        family="samples",
-        title=f"images made elsewhere, {path.name}",
-        noise_shape=_shape(options.get("noise_shape")) or image_shape,
-        image_shape=image_shape,
-        options={"path": str(path.resolve())},
-        training={"dataset": "unknown"},
-        licence="unknown",
-        paper="unknown",
-        weights=(),
-    )
-
-
 def load(context: LoadContext) -> SamplesMap:
     """Read the images, draw the noise of each one's index again, and pair them by content."""
     path, options = Path(context.options["path"]), context.options
@@ -83,13 +60,3 @@ def load(context: LoadContext) -> SamplesMap:
 
 def _digest(noise: Tensor) -> bytes:
     return sha256(noise.contiguous().numpy().tobytes()).digest()
-
-
-def _shape(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    try:
-        shape = tuple(int(part) for part in text.lower().split("x"))
-    except ValueError:
-        raise UsageError(f"option noise_shape={text}: expected sizes such as 4x64x64") from None
-    return shape

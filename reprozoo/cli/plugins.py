@@ -78,26 +78,16 @@ def _switch(names: Sequence[str], known: Collection[str], *, on: bool) -> None:
 
 
 def _note_taken_names(installed: Plugins) -> None:
-    """Warn of what a plugin registers under a name of reprozoo's own, which stays what it is."""
-    for kind, registered in (
-        ("command", installed.commands),
-        ("descriptor", installed.descriptors),
-    ):
-        for name in sorted(set(registered) & _own_names(kind)) if registered else ():
-            registered[name].plugin.warnings.append(
-                f"its {kind} {name!r} is not used: reprozoo has one of that name; rename it"
-            )
+    """Warn of commands under a name of reprozoo's own, which stays what it is; what else takes one is broken."""
+    if not installed.commands:
+        return
+    from reprozoo.cli import COMMANDS
 
-
-def _own_names(kind: str) -> set[str]:
-    """Names of reprozoo's own; what they are of is imported only where a plugin has some too."""
-    if kind == "command":
-        from reprozoo.cli import COMMANDS
-
-        return {name for section in COMMANDS.values() for name in section}
-    from reprozoo.measures.descriptors.loading import BUILT_IN
-
-    return set(BUILT_IN)
+    own = {name for section in COMMANDS.values() for name in section}
+    for name in sorted(own & set(installed.commands)):
+        installed.commands[name].plugin.warnings.append(
+            f"its command {name!r} is not used: reprozoo has one of that name; rename it"
+        )
 
 
 def _print_plugins(records: list[PluginRecord]) -> None:

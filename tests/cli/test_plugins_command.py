@@ -92,10 +92,6 @@ def test_what_takes_a_name_of_reprozoos_own_is_said(cli: Cli) -> None:
     installed = installed_plugins()
     record = next(record for record in installed.records if record.name == "edm")
     installed.commands["models"] = Registered(("models", "nowhere:models", ""), record)
-    installed.descriptors["pixels"] = Registered(None, record)
-    installed.operators["grayscale"] = Registered(None, record)
     (edm,) = (r for r in json.loads(cli("plugins", "--json").out)["plugins"] if r["name"] == "edm")
-    assert [warning.split(" is not used")[0] for warning in edm["warnings"]] == [
-        "its command 'models'", "its descriptor 'pixels'", "its operator 'grayscale'",
-    ]  # fmt: skip
+    assert [warning.split(" is not used")[0] for warning in edm["warnings"]] == ["its command 'models'"]
     assert cli("models").code == 0
