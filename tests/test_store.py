@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -244,7 +243,7 @@ def test_a_full_disk_under_a_lease_is_the_same_sentence(store: Store, monkeypatc
 
     entry = store.entry("images", {"model": "a"})
     with monkeypatch.context() as patch:
-        patch.setattr(os, "write", full)
+        patch.setattr(os, "open", full)
         with pytest.raises(PartialError, match="is full"):
             entry.lease(0, 64)
     assert entry.lease(0, 64) is not None
@@ -285,35 +284,58 @@ def test_the_lease_of_a_dead_process_is_taken_over(tmp_path: Path) -> None:
     holder += "Lease.take(pathlib.Path(os.sys.argv[1]))"
     subprocess.run([sys.executable, "-c", holder, str(path)], check=True)
     assert path.exists()
-    assert Lease.take(path) is not None
+    lease = Lease.take(path)
+    assert lease is not None
     assert Lease.take(path) is None
 
 
-def lease_of(path: Path, *, host: str, pid: int, started: str | None, age_s: float) -> None:
-    path.write_text(json.dumps({"host": host, "pid": pid, "started": started}))
-    os.utime(path, (time.time() - age_s,) * 2)
+CONTEND = """
+import pathlib, sys
+from reprozoo.engine.store import lease
+lease_path, count = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+lease.WAIT_S = 0
+for _ in range(100):
+    with lease.Lease.wait(lease_path):
+        found = int(count.read_text())
+        count.write_text(str(found + 1))
+"""
 
 
-def test_a_reused_process_number_is_another_process(tmp_path: Path) -> None:
+def test_processes_that_contend_hold_it_one_at_a_time(tmp_path: Path) -> None:
+    """Each release removes the file, so that every take races with a file that is about to vanish."""
+    path, count = tmp_path / "x.lease", tmp_path / "count"
+    count.write_text("0")
+    command = [sys.executable, "-c", CONTEND, str(path), str(count)]
+    processes = [subprocess.Popen(command) for _ in range(3)]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    assert count.read_text() == "300"
+    assert not path.exists()
+
+
+def test_the_lease_of_a_killed_process_is_free_at_once(tmp_path: Path) -> None:
     path = tmp_path / "x.lease"
-    lease_of(path, host=socket.gethostname(), pid=os.getpid(), started="long ago", age_s=0)
-    assert Lease.take(path) is not None
-
-
-def test_another_machine_is_believed_until_its_lease_is_old(tmp_path: Path) -> None:
-    path = tmp_path / "x.lease"
-    lease_of(path, host="elsewhere", pid=1, started="1", age_s=STALE_AFTER_S / 2)
+    holder = "import pathlib, sys, time; from reprozoo.engine.store.lease import Lease; "
+    holder += "lease = Lease.take(pathlib.Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
+    process = subprocess.Popen([sys.executable, "-c", holder, str(path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
     assert Lease.take(path) is None
-    lease_of(path, host="elsewhere", pid=1, started="1", age_s=STALE_AFTER_S * 2)
+    process.kill()
+    process.wait()
     assert Lease.take(path) is not None
 
 
-def test_a_half_written_lease_is_old_after_a_moment(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", ['{"host": "elsewhere", "pid": 1, "started": "1"}', '{"host": ', ""])
+def test_a_file_that_nobody_holds_is_no_lease(tmp_path: Path, content: str) -> None:
+    """Of an older version, or left by a process that died."""
     path = tmp_path / "x.lease"
-    path.write_text('{"host": ')
-    assert Lease.take(path) is None
-    os.utime(path, (time.time() - 10,) * 2)
-    assert Lease.take(path) is not None
+    path.write_text(content)
+    os.utime(path, (0, 0))
+    lease = Lease.take(path)
+    assert lease is not None
+    assert time.time() - path.stat().st_mtime < STALE_AFTER_S  # or pruning would take it away
+    lease.release()
+    assert not path.exists()
 
 
 def test_renewing_keeps_a_lease_young(tmp_path: Path) -> None:
