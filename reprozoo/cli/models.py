@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -106,10 +106,11 @@ def show(*, model: str, as_json: bool) -> None:
         if registered:
             own: Family = registered.value
             facts["options"] = _options({**own.options, **common_options(card, own)})
+            facts["sampler_options"] = _options(_sampler_options(zoo, card))
         print_json(facts)
     else:
         missing = None if registered else zoo.plugins.missing_family(card.family, package=card.package)
-        _print_card(row, registered.value if registered else None, missing)
+        _print_card(zoo, row, registered.value if registered else None, missing)
         click.echo(f"Compare it on the same noise: {_comparison(zoo, card, model)}")
 
 
@@ -236,7 +237,23 @@ def _options(options: Mapping[str, Option]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _print_card(row: Row, family: Family | None, missing: str | None) -> None:
+def _sampler_options(zoo: Zoo, card: ModelCard) -> Mapping[str, Option]:
+    """Those of the card's sampler; none where it has none, or none that is installed."""
+    registered = zoo.plugins.samplers.get(card.sampler.get("name", ""))
+    return registered.value.options if registered else {}
+
+
+def _option_lines(
+    options: Mapping[str, Option], values: Mapping[str, Any], *, otherwise: str = ""
+) -> Iterator[tuple[str, str]]:
+    """What each does, and its value on the card or by default; ``otherwise`` stands where both are silent."""
+    for name, option in options.items():
+        value = values.get(name, option.default)
+        shown = otherwise if value is None else value
+        yield f"+{name}=", option.help + (f" ({shown})" if shown != "" else "")
+
+
+def _print_card(zoo: Zoo, row: Row, family: Family | None, missing: str | None) -> None:
     from reprozoo.report.plain import one_line, shape
     from reprozoo.zoo.resolving import common_options
 
@@ -251,15 +268,13 @@ def _print_card(row: Row, family: Family | None, missing: str | None) -> None:
     lines.append(("status", f"{row.status}: {missing or STATUSES.get(row.status, '')}"))
     for source in card.weights:
         lines += _source_lines(card, source)
-    for name, option in (family.options if family else {}).items():
-        value = card.options.get(name, option.default)
-        lines.append((f"+{name}=", f"{option.help} ({'chosen by the family' if value is None else value})"))
+    lines += _option_lines(family.options if family else {}, card.options, otherwise="chosen by the family")
+    if card.sampler:
+        lines.append(("+sampler=", f"one of {', '.join(zoo.plugins.samplers)} ({card.sampler['name']})"))
+        lines += _option_lines(_sampler_options(zoo, card), card.sampler)
     lines += [(f"+{name}=", option.help) for name, option in common_options(card, family).items()] if family else []
     click.echo(styled(card.title, "bold"))
     print_table([[(name, "dim"), text] for name, text in lines])
-    if card.sampler:
-        names = ", ".join(f"+{name}=" for name in card.sampler if name != "name")
-        click.echo(f"Its sampler takes {names}; +sampler= chooses another one.")
 
 
 def _source_lines(card: ModelCard, source: WeightsSource) -> list[tuple[str, str]]:

@@ -102,9 +102,12 @@ def test_show_shows_it(cli: Cli) -> None:
     assert json.loads(cli("show", spec, "--json").out)["card"]["sampler"] == {
         "name": "midpoint", "steps": 18, "spacing": "karras", "at": 0.6,
     }  # fmt: skip
-    shown = cli("show", spec).out
-    assert "midpoint" in shown
-    assert "+at=" in shown
+    shown = cli("show", spec).out.splitlines()
+    (samplers,) = (line.split() for line in shown if line.startswith("+sampler="))
+    assert {"heun,", "midpoint"} <= set(samplers)
+    (option,) = (" ".join(line.split()) for line in shown if line.startswith("+at="))
+    assert option == "+at= where in the step the second slope is taken (0.6)"
+    assert json.loads(cli("show", spec, "--json").out)["sampler_options"]["at"]["default"] == 0.5
     provides = {record["name"]: record["provides"] for record in json.loads(cli("plugins", "--json").out)["plugins"]}
     assert provides["midpoint"] == {"samplers": ["midpoint"]}
 
