@@ -17,7 +17,6 @@ from tests.plugin_kit.tutorial import steps
 ROOT = Path(__file__).parent.parent
 ROOMS = ("base", "maps", "diffusion", "zoo", "measures", "engine", "report", "testing", "cli")
 BESIDE = {"builtin": "measures", "pytest_plugin": "testing"}  # modules without a room -> the room that they belong to
-NOT_YET = {"reprozoo.images_of"}  # promised to plugins, and on its way
 
 
 # --- what is imported ------------------------------------------------------------------------------------------------
@@ -157,8 +156,6 @@ def test_what_is_listed_is_there_and_documented(room: public.PublicModule) -> No
     module = import_module(room.module)
     assert inspect.getdoc(module)
     for name in room.names:
-        if f"{room.module}.{name}" in NOT_YET and not hasattr(module, name):
-            continue
         value = getattr(module, name)
         if name not in room.constants:
             assert callable(value) or inspect.ismodule(value), f"{room.module}.{name} is a value; say what it means"
