@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reprozoo import compare
 from reprozoo.base.errors import UsageError
-from reprozoo.engine import compare
-from reprozoo.engine.results import Comparison
+from reprozoo.engine.result import Comparison, Measurement
 from reprozoo.engine.store import Store
 from reprozoo.maps.condition import Condition
 from reprozoo.maps.contract import NoiseToImageMap
@@ -162,6 +162,12 @@ def run(zoo: FakeZoo, store: Store, **options: Any) -> Comparison:
     """Compare everything in the zoo on few noises, by pixels, without the noise floor."""
     given = {"num_samples": 70, "descriptor": "pixels", "noise_floor": 0, "device": "cpu", "baselines": []}
     return compare(list(zoo.recipes), zoo=zoo, store=store, **{**given, **options})
+
+
+def found(result: Comparison, measure: str = "similarity", pairing: str = "same", **sides: str) -> Measurement:
+    """The only measurement of its kind."""
+    (measurement,) = result.select(measure=measure, pairing=pairing, **sides)
+    return measurement
 
 
 def two(log: Path | None = None, **options: Any) -> FakeZoo:

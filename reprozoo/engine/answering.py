@@ -62,10 +62,9 @@ def answer(question: Question, materials: Materials | None = None, place: Workpl
     started = time.perf_counter()
     materials, place = materials or Materials(), place or Workplace()
     check_question(question, materials, place)
+    measures = _measures(question, materials, place)  # what cannot be had is said before anything is sampled
     run = take_sides(question, materials, place)
-    measures = _measures(question, materials, place, run)
     thresholds = Thresholds(question.threshold, prompted=_prompted(run.setup))
-    thresholds.check(measures)
     groups = Groups.of(run.setup.indices, run.setup.conditions)
     plan = [*_plan(run, measures), *_reference_plan(run, measures)]
     found = measure_all(run.sides, plan, run.setup.indices, groups, run.setup.store, run.setup.progress)
@@ -125,8 +124,7 @@ def take_sides(question: Question, materials: Materials, place: Workplace) -> Ru
     labels = dict(zip(labels_of(question.sides), question.sides, strict=True))
     folders = _folders(labels, materials)
     if folders:
-        indices = shared_indices({label: indices for label, (_, indices) in folders.items()})
-        setup = replace(setup, indices=indices if question.task == SCORE else indices[: question.num_samples])
+        setup = replace(setup, indices=_indices_of(folders, question))
     recipes = _recipes(labels, folders, question, materials, zoo, setup, place)
     sides, baselines, shape = _sampled(labels, folders, recipes, question, zoo, setup, place)
     sides_setup = replace(setup, conditions=fitted_to(list(recipes.values()), setup).conditions)
@@ -164,6 +162,17 @@ def _folders(labels: Mapping[str, str], materials: Materials) -> dict[str, tuple
         if isinstance(given, Path | np.ndarray) or (isinstance(given, str) and is_folder(given)):
             found[label] = folder_side(read_side_images(given), str(spec), label)
     return found
+
+
+def _indices_of(folders: Mapping[str, tuple[Side, list[int]]], question: Question) -> list[int]:
+    """The indices that all folders have, as far as they are asked for."""
+    shared = shared_indices({label: indices for label, (_, indices) in folders.items()})
+    if question.task == SCORE:
+        return shared
+    wanted = [index for index in shared if index >= question.first][: question.num_samples]
+    if not wanted:
+        raise UsageError(f"{next(iter(folders))} has indices up to {shared[-1]}, and --first is {question.first}")
+    return wanted
 
 
 def _recipes(
@@ -230,7 +239,7 @@ def _sampled(
 # --- plan -----------------------------------------------------------------------------------------------------------
 
 
-def _measures(question: Question, materials: Materials, place: Workplace, run: Run) -> list[Taken]:
+def _measures(question: Question, materials: Materials, place: Workplace) -> list[Taken]:
     """The measures of a question, those of features once for each descriptor."""
     zoo = place.with_zoo()
     found = []

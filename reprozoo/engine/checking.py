@@ -133,7 +133,7 @@ def check_question(question: Question, materials: Materials, place: Workplace) -
     zoo = place.with_zoo()
     check_descriptors(question, materials, zoo)
     if question.task != SAMPLE:
-        measure_classes(question, getattr(zoo, "plugins", None))
+        check_thresholds(question.threshold, measure_classes(question, getattr(zoo, "plugins", None)))
     if question.task != GENERALIZE and question.inverse is not None:
         return  # its solver says which options and models fit
     known_specs = place.resolved_by(zoo)
@@ -206,6 +206,27 @@ def measure_classes(question: Question, plugins: Any = None) -> list[type[Measur
     names = dict.fromkeys([*usual, *question.measures])
     found: list[type[Measure]] = [import_object(known[name].load) for name in names]
     return sorted(found, key=lambda kind: kind.rank)
+
+
+def check_thresholds(given: Mapping[str, float], kinds: Sequence[type[Measure]]) -> None:
+    """Refuse names that nothing has, and thresholds that no value could ever pass, or always.
+
+    Raises:
+        UsageError: with what there is, or the range.
+    """
+    shares = {kind: [spec for spec in kind.scores if spec.is_share] for kind in kinds}
+    known = {spec.name: kind for kind, specs in shares.items() for spec in specs}
+    known |= {kind.name: kind for kind, specs in shares.items() if specs}
+    for name, at in given.items():
+        if name not in known:
+            raise UsageError(
+                f"nothing called {name!r} has a threshold{did_you_mean(name, known)}; these have: {', '.join(known)}"
+            )
+        low, high = known[name].bounds
+        below = any(spec.kind == "share_below" for spec in shares[known[name]])
+        if not (low < at <= high if below else low <= at < high):
+            ends = f"above {low:g} and at most {high:g}" if below else f"from {low:g} to below {high:g}"
+            raise UsageError(f"a threshold of {name} is {ends}, got {at:g}")
 
 
 def check_descriptors(question: Question, materials: Materials, zoo: Any) -> None:

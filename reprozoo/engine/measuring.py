@@ -214,7 +214,8 @@ class _PixelPass:
 
     def _partner(self, planned: Planned, own: range) -> NDArray[Any]:
         if planned.pairing == REPEAT:
-            return self.cache.rows(_repetition(self.sides[planned.a]), own)
+            side = self.sides[planned.a]
+            return self.cache.rows(_repetition(side), own, limit=side.repeats)
         images = self.sides[planned.b].images
         if planned.pairing == SHUFFLED:
             return self.cache.rows(images, self.groups.partners[0][own.start : own.stop].tolist())

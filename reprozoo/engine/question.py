@@ -54,10 +54,8 @@ class Ask:
 
 def asked(default: Any, *flags: str, help: str, **how: Any) -> Any:
     """A field of ``Question`` with how it is asked for."""
-    metadata = {"ask": Ask(flags, help, **how)}
-    return (
-        field(default_factory=dict, metadata=metadata) if default == {} else field(default=default, metadata=metadata)
-    )
+    given: dict[str, Any] = {"default_factory": dict} if default == {} else {"default": default}
+    return field(**given, metadata={"ask": Ask(flags, help, **how)})
 
 
 @dataclass(frozen=True)

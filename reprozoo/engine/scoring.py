@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reprozoo.base.errors import UsageError, did_you_mean
 from reprozoo.engine.measuring import Found, Taken
 from reprozoo.engine.pairings import NEAREST, SAME, Groups
 from reprozoo.engine.result import ConditionScores, Curve, Distribution, Measurement, PairedTest, Score
@@ -52,27 +51,6 @@ class Thresholds:
         """That of similarities of a descriptor's features."""
         prompted = descriptor.prompt_threshold if self.prompted else None
         return descriptor.threshold if prompted is None else prompted
-
-    def check(self, measures: Iterable[Taken]) -> None:
-        """Refuse names that nothing has, and thresholds that no value could ever pass, or always.
-
-        Raises:
-            UsageError: with what there is, or the range.
-        """
-        known = {taken.measure.name: taken for taken in measures}
-        scores = {spec.name: taken for taken in known.values() for spec in taken.measure.scores if spec.is_share}
-        takes = {name: taken for name, taken in known.items() if any(spec.is_share for spec in taken.measure.scores)}
-        for name, at in self.given.items():
-            taken = scores.get(name) or takes.get(name)
-            if taken is None:
-                names = [*scores, *takes]
-                close = did_you_mean(name, names)
-                raise UsageError(f"nothing called {name!r} has a threshold{close}; these have: {', '.join(names)}")
-            low, high = taken.measure.bounds
-            below = any(spec.kind == "share_below" for spec in taken.measure.scores)
-            if not (low < at <= high if below else low <= at < high):
-                ends = f"above {low:g} and at most {high:g}" if below else f"from {low:g} to below {high:g}"
-                raise UsageError(f"a threshold of {name} is {ends}, got {at:g}")
 
 
 def facts_of(taken: Taken, thresholds: Thresholds) -> MeasureFacts:

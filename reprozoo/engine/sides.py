@@ -72,20 +72,25 @@ class BlockCache:
         self._indices, self._left = indices, budget_bytes
         self._blocks: OrderedDict[tuple[int, int], NDArray[Any]] = OrderedDict()
 
-    def rows(self, images: ImageRows, positions: Sequence[int]) -> NDArray[Any]:
-        """The images at these positions, in this order."""
+    def rows(self, images: ImageRows, positions: Sequence[int], *, limit: int | None = None) -> NDArray[Any]:
+        """The images at these positions, in this order.
+
+        Args:
+            limit: how many of the noises there are images of; all by default.
+        """
         if isinstance(positions, range) and positions.start % SHARD_ROWS == 0 and len(positions) <= SHARD_ROWS:
-            return self._block(images, positions.start // SHARD_ROWS)[: len(positions)]
+            return self._block(images, positions.start // SHARD_ROWS, limit)[: len(positions)]
         blocks = {position // SHARD_ROWS for position in positions}
-        held = {number: self._block(images, number) for number in sorted(blocks)}
+        held = {number: self._block(images, number, limit) for number in sorted(blocks)}
         return np.stack([held[position // SHARD_ROWS][position % SHARD_ROWS] for position in positions])
 
-    def _block(self, images: ImageRows, number: int) -> NDArray[Any]:
+    def _block(self, images: ImageRows, number: int, limit: int | None) -> NDArray[Any]:
         key = (id(images), number)
         if key in self._blocks:
             self._blocks.move_to_end(key)
             return self._blocks[key]
-        block = images.rows(self._indices[number * SHARD_ROWS : (number + 1) * SHARD_ROWS])
+        stop = min((number + 1) * SHARD_ROWS, len(self._indices) if limit is None else limit)
+        block = images.rows(self._indices[number * SHARD_ROWS : stop])
         self._blocks[key] = block
         self._left -= block.nbytes
         while self._left < 0 and len(self._blocks) > 1:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from reprozoo.base.errors import IntegrityError, UsageError
-from reprozoo.base.files import write_error, write_whole
+from reprozoo.base.files import write_whole, writing
 from reprozoo.engine.store.lease import LEASE_SUFFIX, Lease
 from reprozoo.engine.store.rows import REMEDY, runs_of
 from reprozoo.zoo.cards import canonical_digest
@@ -185,10 +185,8 @@ class Entry:
         """Note that the entry was used, for ``Store.prune`` by age."""
         document = self.folder / DOCUMENT_FILE
         if document.exists():
-            try:
+            with writing(document, remedy=REMEDY):
                 document.touch()
-            except OSError as error:
-                raise write_error(document, error, remedy=REMEDY) from error
 
     def _lease_path(self, start: int, stop: int) -> Path:
         return self.folder / (shard_name(start, stop) + LEASE_SUFFIX)
@@ -215,10 +213,8 @@ class Entry:
 
     def _write_document(self) -> None:
         path = self.folder / DOCUMENT_FILE
-        try:
+        with writing(path, remedy=REMEDY):
             self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise write_error(path, error, remedy=REMEDY) from error
         if not path.exists():
             write_whole(path, json.dumps(self.document, sort_keys=True, indent=1).encode(), remedy=REMEDY)
 

@@ -14,7 +14,7 @@ from typing import Self
 
 from filelock import BaseFileLock, FileLock, Timeout
 
-from reprozoo.base.files import write_error
+from reprozoo.base.files import writing
 from reprozoo.engine.store.rows import REMEDY
 
 STALE_AFTER_S = 3600.0  # without a sign of life; within this a holder finishes at least one batch
@@ -40,13 +40,12 @@ class Lease:
             PartialError, UsageError: the place cannot be written.
         """
         lock = FileLock(path, thread_local=False)
-        try:
+        with writing(path, remedy=REMEDY):
             path.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire(blocking=False)
-        except Timeout:
-            return None
-        except OSError as error:
-            raise write_error(path, error, remedy=REMEDY) from error
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                return None
         lease = cls(path, lock)
         lease.renew()
         return lease

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from reprozoo.base.errors import IntegrityError, UsageError
-from reprozoo.base.files import TEMPORARY_SUFFIX, write_error
+from reprozoo.base.files import TEMPORARY_SUFFIX, writing
 from reprozoo.base.paths import store_home
 from reprozoo.engine.store.entry import DATA_SUFFIX, DOCUMENT_FILE, MANIFEST_SUFFIX, Entry, Shard, manifests
 from reprozoo.engine.store.lease import LEASE_SUFFIX, STALE_AFTER_S
@@ -113,10 +113,8 @@ class Store:
             chosen += [folder for folder in self._folders() if folder not in chosen]
         files = self._broken_files() if broken else []
         files += [path for folder in self._folders() for path in _leftovers(folder)]
-        try:
+        with writing(self.root, remedy=REMEDY):
             return _remove(files, list(dict.fromkeys(chosen)))
-        except OSError as error:
-            raise write_error(self.root, error, remedy=REMEDY) from error
 
     def _folders(self) -> list[Path]:
         return sorted(path for path in self.root.glob("*/??/*") if path.is_dir())
