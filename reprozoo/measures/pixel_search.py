@@ -11,7 +11,7 @@ from torch import Tensor
 
 from reprozoo.base.errors import ContractError
 from reprozoo.measures.checks import check_images
-from reprozoo.measures.precision import full_precision
+from reprozoo.measures.precision import full_precision, to_read
 
 BUDGET_BYTES = 256 * 2**20
 MAX_ROWS = 1024
@@ -67,9 +67,9 @@ def pixel_neighbours(
     if len(train_images_u8) < 2:
         raise ContractError("the memorization ratio needs a second nearest training image, and there is only one")
     rows, columns = _block(len(images_u8), images_u8[0].size, budget_bytes)
-    train = torch.as_tensor(train_images_u8)
+    train = to_read(train_images_u8)
     with torch.no_grad(), full_precision(train.device):
-        found = [_two_nearest(images, train, columns) for images in torch.split(torch.as_tensor(images_u8), rows)]
+        found = [_two_nearest(images, train, columns) for images in torch.split(to_read(images_u8), rows)]
     squared, index = (torch.cat(parts).to(torch.int64).numpy() for parts in zip(*found, strict=True))
     return PixelNeighbours(squared, index)
 

@@ -1,12 +1,22 @@
-"""Matrix products in full precision, whatever the caller has switched on."""
+"""NumPy's arrays in torch: their memory, and matrix products in full precision, whatever the caller has switched on."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+
+
+def to_read(array: NDArray[Any]) -> torch.Tensor:
+    """A tensor to read from, of the array's own memory wherever torch can have it, also where that is read-only."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.as_tensor(np.ascontiguousarray(array) if any(step < 0 for step in array.strides) else array)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from reprozoo.base.errors import ContractError
 from reprozoo.measures.checks import check_features
-from reprozoo.measures.precision import full_precision
+from reprozoo.measures.precision import full_precision, to_read
 
 BUDGET_BYTES = 256 * 2**20
 MAX_ROWS, MAX_COLUMNS = 1024, 4096  # of one product: it runs at full speed, and 16 MB stay in a processor's cache
@@ -69,7 +69,7 @@ def nearest(
     if not 1 <= k <= len(train_features):
         raise ContractError(f"k is from 1 to the {len(train_features)} training images, got {k}")
     rows, columns = _block(len(features), features.shape[1], k + SPARE, budget_bytes)
-    all_queries, train = torch.as_tensor(features).to(device), torch.as_tensor(train_features)
+    all_queries, train = to_read(features).to(device), to_read(train_features)
     found = []
     with torch.no_grad(), full_precision(all_queries.device):
         for queries in torch.split(all_queries, rows):

@@ -45,6 +45,8 @@ class DistanceRatio(Measure):
     def nearest(self, a: NDArray[Any], b: NDArray[Any], *, own: NDArray[np.int64] | None = None) -> Nearest:
         from reprozoo.measures.pixel_search import pixel_neighbours
 
+        if own is not None:
+            raise UsageError("no pixel distances: memorization is a matter of one set with another")
         if len(b) < 2:
             raise UsageError("no pixel distances: memorization is the ratio of two, and there is one image")
         if a.shape[1:] != b.shape[1:]:
