@@ -1,8 +1,8 @@
 """The images that a recipe trains on: of a data set, of a part of one, or made by a model.
 
 What a model makes is a function of its card, its weights and the recipe, and in its last bits of device and versions,
-so it need not be shipped. It is made once on a machine, in shards below the folder of data sets, and recorded by its
-digest; a smaller set is the beginning of a larger one.
+so it need not be shipped. It is made once on a machine, is kept in the store, and is recorded by its digest; a smaller
+set is the beginning of a larger one.
 """
 
 from __future__ import annotations
@@ -10,27 +10,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reprozoo import IntegrityError, NoiseBank, UsageError, resolve
-from reprozoo.base import paths
-from reprozoo.base.files import whole_file
-from reprozoo.maps.images import ROUNDING, to_uint8
-from reprozoo.zoo.cards import UNKNOWN, canonical_digest
+from reprozoo import IntegrityError, UsageError, images_of
+from reprozoo.zoo.cards import UNKNOWN
 from reprozoo.zoo.datasets import ImageDataset, load_dataset
 from reprozoo.zoo.datasets.arrays import array_sha256
 
 from .recipe import DataSpec, Recipe, find_recipe
 
-BATCH = 128  # images that a model makes at once, which is part of what decides them; a file holds so many
+BATCH = 128  # images that a model makes at once, which is part of what decides them
 REPORTED = 8 * BATCH
 HELD_OUT = 1000
-REMEDY = "set REPROZOO_HOME to a directory that you may write to"
 PARTS = {"even": slice(0, None, 2), "odd": slice(1, None, 2)}
 
 Images = NDArray[np.uint8]
@@ -162,53 +158,25 @@ def _made(recipe: Recipe, *, device: str, offline: bool, report: Report) -> Trai
 def made_images(
     model: str, first_noise: int, wanted: range, *, device: str = "cpu", offline: bool = False, report: Report = print
 ) -> Images:
-    """What a model makes of noises ``first_noise`` + ``wanted`` of seed 0, made now or read from where it is kept.
+    """What a model makes of noises ``first_noise`` + ``wanted`` of seed 0, from the store where it is there already.
+
+    Whole batches are made, so that an image has the same bits whichever others are wanted with it.
 
     Args:
         model: map spec of an unconditional model.
     """
-    recipe = resolve(model, device=device, offline=offline)
-    document = {"map": recipe.identity(), "first_noise": first_noise, "noise": NoiseBank(0).spec()}
-    document |= {"rounding": ROUNDING, "batch": BATCH}
-    folder = paths.datasets_home() / "made" / canonical_digest(document)[:32]
-    numbers = range(wanted.start // BATCH, -(-wanted.stop // BATCH))
-    missing = [number for number in numbers if _read(folder / _name(number)) is None]
-    if missing:
-        folder.mkdir(parents=True, exist_ok=True)
-        loaded = recipe.load()
-        for done, number in enumerate(missing):
-            if done * BATCH % REPORTED == 0:
-                report(f"{model}: making images, {done * BATCH:,} of {len(missing) * BATCH:,}")
-            start = first_noise + number * BATCH
-            noise = NoiseBank(0).noise(range(start, start + BATCH), loaded.noise_shape)
-            _write(folder / _name(number), to_uint8(loaded(noise)).numpy())
-    shards = [_read(folder / _name(number)) for number in numbers]
-    images = np.concatenate([shard for shard in shards if shard is not None])
-    return np.ascontiguousarray(images[wanted.start - numbers.start * BATCH :][: len(wanted)])
+    start, stop = wanted.start // BATCH * BATCH, -(-wanted.stop // BATCH) * BATCH
+    images = images_of(
+        model, first=first_noise + start, num_samples=stop - start, batch_size=BATCH, device=device, offline=offline,
+        progress=lambda event: _report(event, report),
+    )  # fmt: skip
+    return np.ascontiguousarray(images[wanted.start - start :][: len(wanted)])
 
 
-def _name(number: int) -> str:
-    return f"{number:06d}.safetensors"
-
-
-def _write(path: Path, images: Images) -> None:
-    from safetensors.numpy import save_file
-
-    with whole_file(path, remedy=REMEDY) as temporary:
-        save_file({"images": images}, temporary, metadata={"sha256": array_sha256(images)})
-
-
-def _read(path: Path) -> Images | None:
-    """The images of a shard; None where it is not there, or not as it was written."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as file:
-            images: Images = file.get_tensor("images")
-            intact = array_sha256(images) == file.metadata()["sha256"]
-    except (OSError, SafetensorError, KeyError, TypeError):
-        return None
-    return images if intact else None
+def _report(event: Any, report: Report) -> None:
+    """A line of the engine's progress, now and then."""
+    if event.stage == "sampling" and event.done % REPORTED == 0 and event.done < event.total:
+        report(f"{event.label}: making images, {event.done:,} of {event.total:,}")
 
 
 def flipped(generator: torch.Generator, x0: Tensor) -> Tensor:

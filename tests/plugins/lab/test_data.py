@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from reprozoo_plugins.lab.data import made_images, recipe_data, selected, traini
 from reprozoo_plugins.lab.recipe import DataSpec, Recipe
 
 from reprozoo import IntegrityError, NoiseBank, UsageError, resolve
+from reprozoo.engine.store import Store
 from reprozoo.maps.images import to_uint8
 from reprozoo.zoo.datasets import load_dataset
 from tests.plugins.lab.runs import recipe
@@ -90,11 +92,17 @@ def test_parts_that_do_not_exist_are_sentences(place: str) -> None:
 class Counted:
     """Stands for a map recipe: a toy map, and how often it was loaded."""
 
+    display_id, num_classes, weights_digest = "toy", None, None
+    noise_shape = image_shape = Toy.noise_shape
+
     def __init__(self, gain: float = 0.5) -> None:
         self.gain, self.loads = gain, 0
 
     def identity(self) -> dict[str, float]:
         return {"gain": self.gain}
+
+    def facts(self) -> dict[str, Any]:
+        return {}
 
     def load(self) -> Toy:
         self.loads += 1
@@ -103,10 +111,11 @@ class Counted:
 
 @pytest.fixture
 def maker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Counted:
-    """The map that makes images, files of eight images, and a cache of its own."""
+    """The only map of the zoo, which makes images in batches of eight, and a store of its own."""
     made = Counted()
+    zoo = SimpleNamespace(resolve=lambda spec, **settings: made)
     monkeypatch.setenv("REPROZOO_HOME", str(tmp_path))
-    monkeypatch.setattr(data, "resolve", lambda spec, **settings: made)
+    monkeypatch.setattr(data, "images_of", partial(data.images_of, zoo=zoo))
     monkeypatch.setattr(data, "BATCH", 8)
     monkeypatch.setattr(data, "HELD_OUT", 5)
     return made
@@ -122,7 +131,7 @@ def test_made_images_are_the_maps_and_made_once(maker: Counted) -> None:
     assert maker.loads == 2
 
 
-def test_another_maker_or_a_damaged_shard_is_made_anew(maker: Counted, tmp_path: Path) -> None:
+def test_another_maker_makes_others_and_damage_is_noticed(maker: Counted, tmp_path: Path) -> None:
     first = made_images("toy", 0, range(8), report=lambda line: None)
     maker.gain = 0.7
     assert not (made_images("toy", 0, range(8), report=lambda line: None) == first).all()
@@ -131,6 +140,9 @@ def test_another_maker_or_a_damaged_shard_is_made_anew(maker: Counted, tmp_path:
         content = bytearray(path.read_bytes())
         content[-1] ^= 1
         path.write_bytes(content)
+    with pytest.raises(IntegrityError, match="is damaged"):
+        made_images("toy", 0, range(8), report=lambda line: None)
+    Store().prune(broken=True)
     assert (made_images("toy", 0, range(8), report=lambda line: None) == first).all()
     assert maker.loads == 3
 
