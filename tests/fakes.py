@@ -14,15 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reprozoo import compare
+from reprozoo import compare, score
 from reprozoo.base.errors import UsageError
 from reprozoo.engine.result import Comparison, Measurement
 from reprozoo.engine.store import Store
 from reprozoo.maps.condition import Condition
 from reprozoo.maps.contract import NoiseToImageMap
+from reprozoo.measures.descriptors.pixels import Pixels
 
 SHAPE = (3, 8, 8)
-SLOW_SAMPLES = 960
+SLOW_SAMPLES, SLOW_SCORED = 960, 700
 
 
 class FakeMap(NoiseToImageMap):
@@ -156,6 +157,26 @@ def slow_compare(log: Path, store: Path) -> None:
         ["a", "b"], zoo=FakeZoo(*recipes), store=Store(store), num_samples=SLOW_SAMPLES, batch_size=16,
         descriptor="pixels", noise_floor=0, device="cpu", baselines=[],
     )  # fmt: skip
+
+
+class LoggingPixels(Pixels):
+    """Writes down how many images it describes."""
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+
+    def describe(self, images_u8: Tensor) -> Tensor:
+        with open(self.log, "a") as log:
+            log.write(f"{len(images_u8)}\n")
+        time.sleep(0.01)
+        return super().describe(images_u8)
+
+
+def slow_score(log: Path, store: Path) -> None:
+    """Images that another process scores at the same time."""
+    torch.set_num_threads(1)
+    sides = some_images(SLOW_SCORED), some_images(SLOW_SCORED, seed=1)
+    score(*sides, zoo=FakeZoo(), store=Store(store), descriptor=LoggingPixels(log), progress=False)
 
 
 def run(zoo: FakeZoo, store: Store, **options: Any) -> Comparison:

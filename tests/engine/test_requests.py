@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from reprozoo import compare
 from reprozoo.base.devices import resolve_device
 from reprozoo.base.errors import ContractError, IntegrityError, UsageError
-from reprozoo.engine import compare
 from reprozoo.engine.store import Store
 from reprozoo.maps.condition import Condition
 from reprozoo.measures.descriptors import Descriptor
-from tests.fakes import FakeRecipe, FakeZoo, logged, run, two
+from tests.fakes import FakeRecipe, FakeZoo, found, logged, run, two
 
 # --- what must not be believed ---------------------------------------------------------------------------------------
 
@@ -67,11 +67,11 @@ def test_a_descriptor_that_finds_everything_alike_is_warned_about(store: Store) 
 def test_similarities_at_the_threshold_and_few_noises_are_warned_about(store: Store) -> None:
     result = run(two(), store, num_samples=20)
     assert any("Only 20 noises" in warning for warning in result.warnings)
-    values = result.pairs[0].similarities
+    values = found(result).values
     assert values is not None
-    at = run(two(), store, num_samples=20, threshold=float(values[3]))
-    assert any("1 noise has its similarity within 1e-5 of the threshold" in warning for warning in at.warnings)
-    assert at.pairs[0].near_threshold == 1
+    at = run(two(), store, num_samples=20, threshold=float(values[0, 3]))
+    assert any("1 noise has its value within rounding of the threshold of rp[" in warning for warning in at.warnings)
+    assert at.score("rp").near == 1
 
 
 # --- requests that cannot be carried out -----------------------------------------------------------------------------
@@ -80,14 +80,20 @@ def test_similarities_at_the_threshold_and_few_noises_are_warned_about(store: St
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"num_samples": 0}, "the number of samples is from 1"),
-        ({"num_samples": 10**9}, "the number of samples is from 1"),
-        ({"seed": -1}, "the seed is an integer"),
-        ({"batch_size": 0}, "at least one sample"),
-        ({"noise_floor": -1}, "0 or more noises"),
+        ({"num_samples": 0}, "num_samples: expected a whole number from 1 to 10,000,000, got 0"),
+        ({"num_samples": 10**9}, "num_samples: expected a whole number from 1 to 10,000,000, got 1,000,000,000"),
+        ({"seed": -1}, "seed: expected a whole number from 0"),
+        ({"batch_size": 0}, "batch_size: expected a whole number of at least 1, got 0"),
+        ({"noise_floor": -1}, "noise_floor: expected a whole number of at least 0, got -1"),
         ({"descriptor": "pixel"}, "did you mean 'pixels'"),
-        ({"threshold": 1.0}, "from -1 to below 1"),
-        ({"mae_threshold": 0.0}, "above 0"),
+        ({"threshold": 1.0}, "a threshold of similarity is from -1 to below 1, got 1"),
+        ({"threshold": {"rp": -1.5}}, "a threshold of rp is from -1 to below 1"),
+        ({"threshold": {"mae": 0.0}}, "a threshold of mae is above 0 and at most 255, got 0"),
+        ({"threshold": {"mae": 256}}, "above 0 and at most 255"),
+        ({"threshold": {"simlarity": 0.5}}, "did you mean 'similarity'"),
+        ({"threshold": {"psnr": 20}}, "nothing called 'psnr' has a threshold"),
+        ({"threshold": {"nothing": 1}}, "these have: .*rp.* mae"),
+        ({"measures": ["similarty"]}, "no measure is called 'similarty' .did you mean 'similarity'"),
         ({"threads": 0}, "at least one thread"),
         ({"device": "cuda:99"}, "cannot be used"),
         ({"noise": "nowhere.npy"}, "there is no file"),
@@ -104,8 +110,9 @@ def test_bad_requests_are_sentences_and_nothing_is_sampled(
 
 
 def test_one_model_is_no_comparison(store: Store) -> None:
-    with pytest.raises(UsageError, match="two or more models"):
-        compare(["a"], zoo=two(), store=store)
+    for sides in (["a"], "a", {"a": "a"}):
+        with pytest.raises(UsageError, match=r"compare takes two or more models; .*: generalize, got 1"):
+            compare(sides, zoo=two(), store=store)
 
 
 def test_models_of_different_shapes_are_not_compared(store: Store) -> None:

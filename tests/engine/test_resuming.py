@@ -10,19 +10,31 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
-import torch
 from torch import Tensor
 
+from reprozoo import compare, score
 from reprozoo.base import files
 from reprozoo.base.errors import IntegrityError, PartialError
-from reprozoo.engine import ProgressEvent
-from reprozoo.engine.describing import describe_all
-from reprozoo.engine.sampling import ArrayRows
+from reprozoo.engine.progress import ProgressEvent
 from reprozoo.engine.store import Store
 from reprozoo.measures.descriptors.pixels import Pixels
-from tests.fakes import SLOW_SAMPLES, logged, run, slow_compare, snapshot, some_images, two
+from tests.fakes import (
+    SLOW_SAMPLES,
+    SLOW_SCORED,
+    FakeZoo,
+    found,
+    logged,
+    run,
+    slow_compare,
+    slow_score,
+    snapshot,
+    some_images,
+    two,
+)
 
 
 @pytest.fixture(scope="module")
@@ -96,21 +108,59 @@ def test_an_interrupt_loses_nothing_that_was_finished(store: Store, log: Path) -
     assert logged(log) - made == 320 - 200
 
 
-def test_two_runs_at_once_describe_every_image_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    described, real = [], Pixels.describe
+@pytest.fixture
+def described(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many images each call of the descriptor got; it takes its time."""
+    sizes, real = [], Pixels.describe
 
     def slow(self: Pixels, images_u8: Tensor) -> Tensor:
-        described.append(len(images_u8))
-        time.sleep(0.05)
+        sizes.append(len(images_u8))
+        time.sleep(0.02)
         return real(self, images_u8)
 
     monkeypatch.setattr(Pixels, "describe", slow)
-    images = ArrayRows(some_images(700), "seven hundred images")
-    wanted = [("images", images, range(700))]
+    return sizes
+
+
+def test_two_runs_at_once_describe_every_image_once(store: Store, described: list[int]) -> None:
+    first, second = some_images(700), some_images(700, seed=1)
     with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(lambda _: describe_all(wanted, Pixels(), store)[0], range(2))
-    assert sum(described) == 700
-    assert torch.equal(first, second)
+        results = pool.map(
+            lambda _: score(first, second, descriptor="pixels", zoo=FakeZoo(), store=store, progress=False), range(2)
+        )
+        values = [found(result).values for result in results]
+    assert sum(described) == 1400
+    assert values[0] is not None
+    assert np.array_equal(values[0], values[1])
+
+
+def test_two_runs_with_the_same_sides_in_another_order_do_not_wait_for_each_other_for_ever(
+    store: Store, log: Path, described: list[int]
+) -> None:
+    options: dict[str, Any] = {
+        "zoo": two(log, seconds_a_batch=0.01), "store": store, "num_samples": 600, "batch_size": 16, "noise_floor": 8,
+        "descriptor": "pixels", "device": "cpu", "progress": False,
+    }  # fmt: skip
+    with ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(compare, order, **options) for order in (["a", "b"], ["b", "a"])]
+        forward, backward = (run.result(timeout=60) for run in runs)
+    assert logged(log) == 2 * (600 + 8)
+    assert sum(described) == 2 * 600
+    assert np.array_equal(found(forward).values, found(backward).values)
+    assert not list(store.root.rglob("*.lease"))
+
+
+def test_two_processes_describe_every_image_once(
+    tmp_path: Path, forks: multiprocessing.context.ForkServerContext
+) -> None:
+    arguments = (tmp_path / "described", tmp_path / "store")
+    processes = [forks.Process(target=slow_score, args=arguments) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert logged(tmp_path / "described") == 2 * SLOW_SCORED
 
 
 def test_a_full_disk_is_a_sentence_and_a_second_run_completes(
@@ -150,4 +200,4 @@ def test_a_flipped_bit_in_an_image_is_found_on_use_and_only_that_shard_is_made_a
     made = logged(log)
     again = run(two(log), store, num_samples=130)
     assert logged(log) - made == 64
-    assert again.pairs == result.pairs
+    assert again.measurements == result.measurements
