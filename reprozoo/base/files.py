@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +13,8 @@ from pathlib import Path
 from reprozoo.base.errors import PartialError, ReprozooError, UsageError
 
 FULL_DISK = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+FULL_WORDS = re.compile(r"no space left on device|disk quota exceeded|\bos error (28|122)\b|\bE(NOSPC|DQUOT)\b", re.I)
+PROBE_BYTES = 1 << 16
 TEMPORARY_SUFFIX = ".tmp"
 ELSEWHERE = "choose another place with -o"
 
@@ -25,21 +28,20 @@ def whole_file(path: Path, *, remedy: str) -> Iterator[Path]:
         remedy: what to do where the place cannot be written, e.g. "choose another place with -o".
 
     Raises:
-        PartialError: the disk is full.
+        PartialError: the disk is full, whatever the writer calls it.
         UsageError: the place cannot be written for another reason.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
-    try:
+    with writing(path, remedy=remedy):
         try:
-            yield temporary
+            with _reasons_asked(temporary):
+                yield temporary
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
         sync_directory(path.parent)
-    except OSError as error:
-        raise write_error(path, error, remedy=remedy) from error
 
 
 def write_whole(path: Path, content: bytes, *, remedy: str) -> None:
@@ -48,14 +50,61 @@ def write_whole(path: Path, content: bytes, *, remedy: str) -> None:
         temporary.write_bytes(content)
 
 
-def write_error(path: Path, error: OSError, *, remedy: str) -> ReprozooError:
+@contextmanager
+def writing(path: Path, *, remedy: str) -> Iterator[None]:
+    """Turn what goes wrong in writing to ``path`` into a sentence.
+
+    Raises:
+        PartialError: the disk is full.
+        UsageError: the place cannot be written for another reason.
+    """
+    try:
+        yield
+    except ReprozooError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) or is_full_disk(error):
+            raise write_error(path, error, remedy=remedy) from error
+        raise
+
+
+def write_error(path: Path, error: Exception, *, remedy: str) -> ReprozooError:
     """What went wrong in writing ``path``, as a sentence."""
-    if error.errno in FULL_DISK:
+    if is_full_disk(error):
         return PartialError(
-            f"cannot write {path}: the disk is full; everything that was finished is kept: make room and run the same "
-            "command again, and it continues"
+            f"cannot write {path}: the disk is full; everything that was finished is kept. Make room, or {remedy}, and "
+            "run the same command again: it continues"
         )
-    return UsageError(f"cannot write {path}: {error.strerror or error}; {remedy}")
+    return UsageError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}; {remedy}")
+
+
+def is_full_disk(error: BaseException | None) -> bool:
+    """Whether an error, or one that it came from, says that the disk is full or a quota used up.
+
+    The system's own errors have a number; those of safetensors, torch and the Hub's client only words.
+    """
+    while error is not None:
+        if getattr(error, "errno", None) in FULL_DISK or says_full_disk(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def says_full_disk(text: str) -> bool:
+    """Whether a program's output says so."""
+    return FULL_WORDS.search(text) is not None
+
+
+@contextmanager
+def _reasons_asked(temporary: Path) -> Iterator[None]:
+    """Where a writer fails without a reason, as torch and NumPy do on a full disk, ask the system for it."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        if getattr(error, "errno", None) is None and temporary.exists():
+            with temporary.open("ab") as file:
+                file.write(bytes(PROBE_BYTES))
+        raise
 
 
 def sync_directory(path: Path) -> None:
@@ -92,12 +141,10 @@ def prepare_folder(folder: Path) -> None:
         PartialError: the disk is full.
     """
     probe = folder / f".reprozoo-{os.getpid()}"
-    try:
+    with writing(folder, remedy=ELSEWHERE):
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()
-    except OSError as error:
-        raise write_error(folder, error, remedy=ELSEWHERE) from error
 
 
 def bytes_on_disk(path: Path) -> int:

@@ -308,11 +308,18 @@ def test_a_server_that_falls_asleep_is_asked_again(source, hub, layout):
     check_whole(get(source), layout)
 
 
-def test_a_full_disk(source, hub, layout, home, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        RuntimeError("Data processing error: I/O error: No space left on device (os error 28)"),  # of its Rust part
+    ],
+)
+def test_a_full_disk(source, hub, layout, home, monkeypatch, error):
     from huggingface_hub import file_download
 
     def full(*arguments, **options):
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise error
 
     monkeypatch.setattr(file_download, "http_get", full)
     with pytest.raises(PartialError, match=r"is full.*HF_HOME"):

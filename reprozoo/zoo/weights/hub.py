@@ -2,6 +2,9 @@
 
 The Hub's client compares sizes; here every file is compared with a digest: the card's, the one seen first, and the
 Hub's own (sha256 of large files, git's sha1 of small ones). What does not agree is removed and nothing is handed out.
+This is not left to the client's ``verify_repo_checksums``, which asks the Hub each time, hashes large files each time,
+and knows neither cards nor what was seen first; nor is the look into the cache left to ``try_to_load_from_cache``: a
+list of models would have to load the client for it.
 """
 
 from __future__ import annotations

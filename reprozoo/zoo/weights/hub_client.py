@@ -1,4 +1,9 @@
-"""The few calls of ``huggingface_hub`` that are used, and its errors as sentences; it is imported only to fetch."""
+"""The few calls of ``huggingface_hub`` that are used, and its errors as sentences; it is imported only to fetch.
+
+Files come one by one from ``hf_hub_download``, not from ``snapshot_download``: that lists the repository a second time,
+hands out what is cached where the listing fails, not always able to tell whether that is whole, and does not say which
+file came from another commit.
+"""
 
 from __future__ import annotations
 
