@@ -14,18 +14,20 @@ import pytest
 import torch
 from torch import Tensor
 
+from reprozoo import compare
 from reprozoo.base.errors import PartialError, UsageError
-from reprozoo.engine import compare, default_batch_size
 from reprozoo.engine.executors import LocalExecutor, ShardTask
 from reprozoo.engine.sampling import images_document, sample_models
-from reprozoo.engine.setup import Setup
+from reprozoo.engine.setup import Setup, default_batch_size
 from reprozoo.engine.store import Store
 from reprozoo.maps.condition import Condition
 from reprozoo.maps.conditions import InTurn, RandomClasses
 from reprozoo.maps.noise.bank import NoiseBank
 from reprozoo.maps.noise.classes import random_class
 from reprozoo.maps.noise.files import export_noise
-from tests.fakes import SHAPE, FakeMap, FakeRecipe, FakeZoo, logged, run, two
+from tests.fakes import SHAPE, FakeMap, FakeRecipe, FakeZoo, found, logged, run, two
+
+PIXELS: dict[str, Any] = {"descriptor": "pixels", "device": "cpu"}
 
 # --- sampled once ----------------------------------------------------------------------------------------------------
 
@@ -44,7 +46,7 @@ def test_a_second_run_samples_nothing_loads_nothing_and_says_the_same(
     assert logged(log) == 2 * (70 + 64)
     assert [model.sampled for model in first.models] == [70, 70]
     assert [(model.sampled, model.reused) for model in second.models] == [(0, 70), (0, 70)]
-    assert first.pairs == second.pairs
+    assert first.measurements == second.measurements
     assert first.noise == second.noise
 
 
@@ -110,7 +112,7 @@ def test_every_noise_can_have_a_class_of_its_own(store: Store, log: Path) -> Non
 def test_a_random_class_is_refused_by_a_model_without_classes(store: Store) -> None:
     for recipes in ((FakeRecipe("a", classes=None), FakeRecipe("b", weights=1)), (FakeRecipe("a", classes=None),) * 2):
         with pytest.raises(UsageError, match="a would ignore the class label"):
-            compare(["a", recipes[1].id], zoo=FakeZoo(*recipes), store=store, conditions=RandomClasses())
+            compare(["a", recipes[1].id], zoo=FakeZoo(*recipes), store=store, conditions=RandomClasses(), **PIXELS)
     mixed = FakeZoo(FakeRecipe("a"), FakeRecipe("b", weights=1, classes=1000))
     with pytest.raises(UsageError, match="10 and 1000 classes"):
         run(mixed, store, conditions=RandomClasses())
@@ -181,27 +183,36 @@ def test_batches_may_be_larger_than_a_shard(store: Store, log: Path) -> None:
 
 
 def test_the_noise_floor_is_zero_for_a_map_that_does_not_care_and_seen_for_one_that_does(store: Store) -> None:
-    steady = run(two(), store, noise_floor=64).models[0].noise_floor
-    assert steady is not None
-    assert (steady.count, steady.batch_size, steady.other_batch_size) == (64, 64, 21)
-    assert (steady.rp.value, steady.max_difference, steady.identical) == (1.0, 0, 64)
-    drifting = run(two(drift=1e-4), store, noise_floor=64).models[0].noise_floor
-    assert drifting is not None
-    assert drifting.max_difference == 1  # 43 or 63 images more in a batch: 0.55 or 0.8 grey levels
-    assert drifting.identical < 64
-    assert 0.3 < drifting.mean_absolute_error.mean < 1
+    steady = run(two(), store, noise_floor=64)
+    floor = found(steady, "max_abs", "repeat", a="a")
+    assert (floor.a, floor.b, floor.count, floor.equal) == ("a", "a", 64, 64)
+    assert (steady.side("a").batch_size, steady.side("a").other_batch_size) == (64, 21)
+    assert (steady.score("rp", "a", "a", pairing="repeat").value, floor.score("max_abs").value) == (1.0, 0)
+    drifting = run(two(drift=1e-4), store, noise_floor=64)
+    floor = found(drifting, "max_abs", "repeat", a="a")
+    assert floor.score("max_abs").value == 1  # 43 or 63 images more in a batch: 0.55 or 0.8 grey levels
+    assert floor.equal < 64
+    assert 0.3 < found(drifting, "mean_abs", "repeat", a="a").distribution.mean < 1
 
 
 @pytest.mark.parametrize("count", [2, 16, 21, 22])
 def test_the_noise_floor_of_few_noises_has_other_batches_too(store: Store, count: int) -> None:
-    floor = run(two(drift=0.02), store, num_samples=count, noise_floor=64).models[0].noise_floor
-    assert floor is not None
-    assert floor.other_batch_size == max(1, count // 3)
-    assert floor.identical == 0
+    result = run(two(drift=0.02), store, num_samples=count, noise_floor=64)
+    assert result.side("a").other_batch_size == max(1, count // 3)
+    assert found(result, "max_abs", "repeat", a="a").equal == 0
+
+
+@pytest.mark.parametrize("floor", [3, 66])
+def test_the_noise_floor_is_measured_on_as_many_noises_as_were_asked_for(store: Store, floor: int) -> None:
+    result = run(two(drift=1e-4), store, num_samples=70, noise_floor=floor)
+    for measure in ("mean_abs", "similarity"):
+        assert found(result, measure, "repeat", a="b").count == floor
 
 
 def test_one_noise_has_no_noise_floor(store: Store) -> None:
-    assert run(two(), store, num_samples=1, noise_floor=64).models[0].noise_floor is None
+    result = run(two(), store, num_samples=1, noise_floor=64)
+    assert result.select(pairing="repeat") == []
+    assert result.side("a").other_batch_size == 0
 
 
 def test_a_drifting_model_whose_floor_is_below_one_is_said_to_be(store: Store) -> None:
@@ -219,8 +230,8 @@ def test_a_task_can_be_sent_to_another_process(store: Store) -> None:
     assert store.entry("images", document).rows(range(4)).shape == (4, *SHAPE)
 
 
-def test_a_subject_knows_its_sampling_time(store: Store) -> None:
+def test_a_side_knows_its_sampling_time(store: Store) -> None:
     recipe = FakeRecipe(seconds_a_batch=0.02)
-    (subject,) = sample_models([recipe], ["a"], Setup(NoiseBank(0), range(10), store=store), repeats=[0])
-    assert subject.run.sampling_s >= 0.02
-    assert math.isfinite(subject.run.sampling_s)
+    (side,) = sample_models([recipe], ["a"], Setup(NoiseBank(0), range(10), store=store), repeats=[0])
+    assert side.record.sampling_s >= 0.02
+    assert math.isfinite(side.record.sampling_s)
