@@ -75,12 +75,14 @@ def binomial_ranks(count: int, level: float, *, confidence: float = 0.95) -> tup
     """
     if not 0 < level < 1:
         return None
-    ranks = np.arange(count + 1)
+    spread = 10 * math.sqrt(count * level * (1 - level))  # what lies farther out is less than rounding
+    first, last = max(0, math.floor(count * level - spread)), min(count, math.ceil(count * level + spread))
+    ranks = np.arange(first, last + 1)
     logs = np.array([math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1) for k in ranks])
     tail = np.exp(logs + ranks * math.log(level) + (count - ranks) * math.log1p(-level)).cumsum()  # P(X <= k)
     half = (1 - confidence) / 2
-    low = int(np.searchsorted(tail, half, side="right")) - 1  # P(X <= low) <= half
-    high = int(np.searchsorted(tail, 1 - half, side="left")) + 1  # P(X >= high) <= half
+    low = first + int(np.searchsorted(tail, half, side="right")) - 1  # P(X <= low) <= half
+    high = first + int(np.searchsorted(tail, 1 - half, side="left")) + 1  # P(X >= high) <= half
     return (low, high - 1) if low >= 0 and high <= count else None
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from reprozoo.measures.statistics import Interval, binomial_ranks, wilson_interv
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 RESAMPLES = 1000
-MOST_RESAMPLED = 100_000  # values; with more, an interval of the mean comes from its standard error
+MOST_RESAMPLED = 10_000  # values; with more, an interval of the mean comes from its standard error
 NORMAL_95 = 1.959963984540054
 
 
@@ -113,28 +112,36 @@ def _given(at: float | None) -> float:
 
 
 def _quantile_interval(values: Values, level: float) -> Interval | None:
-    """Between the order statistics that hold the quantile in 95 % of samples, whatever the distribution."""
-    ranks = binomial_ranks(values.shape[-1], level)
+    """Between the order statistics that hold the quantile in 95 % of samples, whatever the distribution.
+
+    Those of n noises; of several rounds together, the outermost values that stand at the same places.
+    """
+    count = values.shape[-1]
+    ranks = binomial_ranks(count, level)
     if ranks is None:
         return None
-    ordered = np.sort(np.atleast_2d(values).astype(np.float64).mean(0)) if values.ndim > 1 else np.sort(values)
-    return Interval(float(ordered[ranks[0]]), float(ordered[ranks[1]]))
+    rounds, ordered = values.size // count, np.sort(values, axis=None)
+    return Interval(float(ordered[ranks[0] * rounds]), float(ordered[(ranks[1] + 1) * rounds - 1]))
 
 
 def _mean_interval(values: NDArray[np.float64], *, root: bool = False) -> Interval:
     """Percentile bootstrap of the mean; of its square root where asked for."""
-    if len(values) > MOST_RESAMPLED:
-        half = NORMAL_95 * values.std(ddof=1) / np.sqrt(len(values))
+    count = len(values)
+    if count > MOST_RESAMPLED:
+        half = NORMAL_95 * values.std(ddof=1) / np.sqrt(count)
         ends = np.array([max(0.0, values.mean() - half) if root else values.mean() - half, values.mean() + half])
     else:
-        ends = np.quantile(_weights(len(values)) @ values, (0.025, 0.975))
+        blocks = np.array_split(_draws(count), 10)  # so that they are floats a tenth at a time
+        ends = np.quantile(np.concatenate([block @ values for block in blocks]) / count, (0.025, 0.975))
     low, high = np.sqrt(ends) if root else ends
     return Interval(float(low), float(high))
 
 
-@lru_cache(maxsize=4)
-def _weights(count: int) -> NDArray[Any]:
-    """(resamples, count): how much each noise weighs in each resample; the same for every score, so they are paired."""
-    resamples = max(100, min(RESAMPLES, 20_000_000 // count))
-    drawn = np.random.default_rng(count).multinomial(count, np.full(count, 1 / count), size=resamples)
-    return drawn.astype(np.float64) / count
+@lru_cache(maxsize=32)
+def _draws(count: int) -> NDArray[np.uint8]:
+    """(resamples, count): how often each noise is drawn; the same for every score, so that they are paired."""
+    generator = np.random.default_rng(count)
+    drawn = np.empty((RESAMPLES, count), np.uint8)  # one of thousands is not drawn 256 times
+    for resample in drawn:
+        resample[:] = np.bincount(generator.integers(count, size=count), minlength=count)
+    return drawn
