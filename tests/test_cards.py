@@ -146,24 +146,41 @@ def test_canonical_digest():
 @pytest.mark.parametrize(
     ("before", "after", "says"),
     [
-        ('licence = "MIT"', 'license = "MIT"', "no key \"license\" (did you mean 'licence'?)"),
-        ('licence = "MIT"', "", 'needs "licence"; where nobody knows it, write "unknown"'),
-        ("bytes =", "byte =", "a url source has no key \"byte\" (did you mean 'bytes'?)"),
-        ('bytes = "unknown"', "", 'a url source needs "bytes"'),
-        ('bytes = "unknown"', "bytes = -1", '"bytes" is -1, expected a whole number'),
-        ('kind = "url"', 'kind = "ftp"', 'kind "ftp" does not exist; the kinds are bundled, hub'),
-        ('kind = "model"', 'kind = "sheep"', 'kind = "sheep" is none of model, dataset, descriptor'),
-        ('kind = "model"', "", 'a card needs kind = "..."'),
-        (SHA, "0" * 63, "expected lower-case hexadecimal of full length"),
-        (SHA, "A" * 64, "expected lower-case hexadecimal"),
+        ('licence = "MIT"', 'license = "MIT"', ": there is no key \"license\" here (did you mean 'licence'?)"),
+        ('licence = "MIT"', "", ': the key "licence" is missing; where nobody knows it, write "unknown"'),
+        ("bytes =", "byte =", "[weights.1]: there is no key \"byte\" here (did you mean 'bytes'?)"),
+        ('bytes = "unknown"', "", '[weights.1]: the key "bytes" is missing; where'),
+        (
+            'bytes = "unknown"',
+            "bytes = -1",
+            '[weights.1] bytes: expected a non-negative whole number or "unknown", got -1',
+        ),
+        (
+            'kind = "url"',
+            'kind = "ftp"',
+            'expected one of "bundled", "hub", "url", "pypi", "npm", "manual", "untrained", it is "ftp"',
+        ),
+        ('kind = "model"', 'kind = "sheep"', ': kind: expected one of "model", "dataset", "descriptor", it is "sheep"'),
+        ('kind = "model"', "", ': kind: expected one of "model", "dataset", "descriptor", it is missing'),
+        (SHA, "0" * 63, '[weights.1] sha256: expected 64 lower-case hexadecimal digits or "unknown", got "000'),
+        (SHA, "A" * 64, "expected 64 lower-case hexadecimal digits"),
         ("noise_shape = [3, 4, 4]", "noise_shape = [3, 0]", "positive whole numbers"),
-        ("noise_shape = [3, 4, 4]", 'noise_shape = "3x4x4"', "a list of whole numbers"),
+        (
+            "noise_shape = [3, 4, 4]",
+            'noise_shape = "3x4x4"',
+            'noise_shape: expected a list of positive whole numbers, e.g. [3, 32, 32], got "3x4x4"',
+        ),
         ("image_shape = [3, 4, 4]", "image_shape = [48]", "channels, height and width"),
-        ('title = "M"', "title = 3", '"title" is 3, expected a text'),
-        ('id = "m"', 'id = "M 1"', '"M 1" cannot be a name'),
+        ('title = "M"', "title = 3", "title: expected a text, got 3"),
+        ('id = "m"', 'id = "M 1"', 'id: expected lower-case letters, digits, dots, dashes and underscores, got "M 1"'),
         ('id = "m"', 'id = "m@1"', "read as its revision"),
+        ('"the-m"]', '"the m"]', "aliases: expected a list of values, each lower-case letters, digits"),
         ("[network]", "[network", "is not TOML"),
-        ("[[weights]]", "[weights]", "expected a list of tables; write [] for"),
+        (
+            "[[weights]]",
+            "[weights]",
+            "weights: expected a list of tables: [] for a model without weights, [[weights]] for one with them, got {",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_file(write, before, after, says):
@@ -179,7 +196,9 @@ def test_a_path_may_not_leave_its_registry(write, file):
     text = MODEL.replace('kind = "url"', 'kind = "bundled"').replace('url = "https', f'file = "{file}"\nurl = "https')
     text = text.replace('bytes = "unknown"', "")
     text = re.sub(r"\nurl = .*", "", text)
-    with pytest.raises(UsageError, match="leaves its package"):
+    with pytest.raises(
+        UsageError, match="file: expected a path with forward slashes that does not leave its package, got"
+    ):
         read_card(write(text))
 
 

@@ -312,7 +312,7 @@ def with_card(folder: Path, name: str, card: str) -> EntryPoint:
 @pytest.mark.parametrize(
     ("card", "sentence"),
     [
-        (CARD.format(id="m", family="bad") + "    colour = 3\n", 'a model card has no key "colour"'),
+        (CARD.format(id="m", family="bad") + "    colour = 3\n", 'there is no key "colour" here'),
         (CARD.format(id="taken", family="bad"), 'the name "taken" belongs to two model cards'),
         ("kind = model", "is not TOML"),
     ],

@@ -80,6 +80,8 @@ def words(hint: Any) -> str:
         return f"a list of {len(inner)} {_plural(inner[0])}"
     if _is(hint, Sequence, set, frozenset) and hint is not str:
         return f"a list of {_plural(inner[0])}" if inner else "a list"
+    if _is(hint, Mapping) and inner and inner[1] is not Any:
+        return f"a table of {_plural(inner[1])}"
     return WORDS.get(hint, "a table")
 
 
@@ -90,8 +92,9 @@ def shown(value: Any) -> str:
 
 
 def _plural(hint: Any) -> str:
-    bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint
-    return PLURALS.get(bare, "tables" if _dataclass_in(bare) else "values")
+    if _dataclass_in(hint):
+        return "tables"
+    return PLURALS.get(hint) or f"values, each {words(hint)}"
 
 
 def _is(hint: Any, *kinds: type) -> bool:
@@ -132,26 +135,24 @@ def _value(hint: Any, value: Any, place: _Place) -> Any:
     inner = _dataclass_in(hint)
     if inner is None:
         return _plain(hint, value, place)
-    if get_origin(hint) is Annotated:
-        return _value(get_args(hint)[0], value, place)
     if value is None and NoneType in get_args(hint):
         return None
     if get_origin(hint) in (Union, UnionType):
         return _value(next(part for part in get_args(hint) if _dataclass_in(part)), value, place)
     if inner is hint:
         return _record(hint, value, place)
-    return _container(hint, value, place)
+    return _container(hint, get_args(hint)[0] if get_origin(hint) is Annotated else hint, value, place)
 
 
-def _container(hint: Any, value: Any, place: _Place) -> Any:
-    """Records in a list, a tuple or a dictionary."""
+def _container(said: Any, hint: Any, value: Any, place: _Place) -> Any:
+    """Records in a list, a tuple or a dictionary; ``said`` is its type with what describes it."""
     item = next(part for part in get_args(hint) if _dataclass_in(part))
     if _is(hint, Mapping):
         if not isinstance(value, Mapping):
-            raise place.expected(hint, value)
+            raise place.expected(said, value)
         return {str(key): _value(item, entry, place.below(str(key))) for key, entry in value.items()}
     if not isinstance(value, (list, tuple)):
-        raise place.expected(hint, value)
+        raise place.expected(said, value)
     items = [_value(item, entry, place.below(str(number))) for number, entry in enumerate(value, 1)]
     return tuple(items) if _is(hint, tuple) else items
 

@@ -9,7 +9,6 @@ from reprozoo.zoo.cards.reading import read_card
 from reprozoo.zoo.cards.records import Card, DatasetCard, DescriptorCard, ModelCard, Split, canonical_digest
 from reprozoo.zoo.cards.registry import Registry
 from reprozoo.zoo.cards.sources import (
-    UNKNOWN,
     BundledSource,
     HubSource,
     LocalSource,
@@ -20,6 +19,7 @@ from reprozoo.zoo.cards.sources import (
     UrlSource,
     WeightsSource,
 )
+from reprozoo.zoo.cards.values import UNKNOWN
 
 __all__ = [
     "UNKNOWN",

