@@ -10,30 +10,38 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import UnionType
-from typing import Any, Self, get_args, get_origin
+from typing import Any, Self
 
 from reprozoo import UsageError
 from reprozoo.base.errors import did_you_mean
+from reprozoo.base.records import read_record
 from reprozoo.zoo.plugins import installed_plugins
 
 MADE = "model:"
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkSpec:
+class NamedSpec:
+    """A name and the arguments of what it names; in a file they stand beside the name."""
+
+    name: str
+    options: Mapping[str, Any]
+
+    @classmethod
+    def read_as(cls, table: Mapping[str, Any]) -> tuple[type, Mapping[str, Any]]:
+        """The table with its options apart, for `read_record`."""
+        if "options" in table:
+            return cls, table
+        named = {key: value for key, value in table.items() if key == "name"}
+        return cls, {**named, "options": {key: value for key, value in table.items() if key != "name"}}
+
+
+class NetworkSpec(NamedSpec):
     """Which of `networks.NETWORKS`, and its arguments."""
 
-    name: str
-    options: Mapping[str, Any]
 
-
-@dataclass(frozen=True, kw_only=True)
-class ObjectiveSpec:
+class ObjectiveSpec(NamedSpec):
     """Which class of `objectives.OBJECTIVES`, and its arguments."""
-
-    name: str
-    options: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,16 +159,12 @@ class Recipe:
             table = tomllib.loads(path.read_text(encoding="utf-8"))
         except tomllib.TOMLDecodeError as error:
             raise UsageError(f"{path} is not a TOML file: {error}") from error
-        try:
-            return cls.from_table(table)
-        except UsageError as error:
-            raise UsageError(f"{path}: {error}") from None
+        return cls.from_table(table, str(path))
 
     @classmethod
-    def from_table(cls, table: Mapping[str, Any]) -> Self:
+    def from_table(cls, table: Mapping[str, Any], where: str = "the recipe") -> Self:
         """Check and convert what `tomllib` or `to_json` gave."""
-        recipe: Self = _parse(cls, table, where="recipe")
-        return recipe
+        return read_record(cls, table, where)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -214,55 +218,6 @@ def find_recipe(name: str) -> Path:
             f"there is no recipe {name!r}{did_you_mean(name, shipped)}; expected a TOML file or one of: {known}"
         )
     return shipped[name]
-
-
-_SPECS = {"network": NetworkSpec, "objective": ObjectiveSpec, "data": DataSpec}
-_SPECS |= {"training": TrainingSpec, "output": OutputSpec, "start": ModelSpec, "teacher": ModelSpec}
-_SPECS |= {"critic": NetworkSpec, "encoder": NetworkSpec}
-_OPEN_SPECS = (NetworkSpec, ObjectiveSpec)
-
-
-def _parse(kind: type, table: Any, *, where: str) -> Any:
-    if not isinstance(table, Mapping):
-        raise UsageError(f"[{where}] must be a table, not {table!r}")
-    if kind in _OPEN_SPECS and "options" not in table:
-        table = {"name": table.get("name"), "options": {k: v for k, v in table.items() if k != "name"}}
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    if unknown := sorted(set(table) - set(fields)):
-        raise UsageError(f"unknown key {unknown[0]!r} in [{where}]; known are {', '.join(fields)}")
-    required = [name for name, field in fields.items() if field.default is dataclasses.MISSING]
-    if missing := [name for name in required if table.get(name) is None]:
-        raise UsageError(f"[{where}] lacks {missing[0]!r}")
-    return kind(**{key: _convert(fields[key].type, value, f"{where}.{key}") for key, value in table.items()})
-
-
-def _convert(kind: Any, value: Any, where: str) -> Any:
-    name = where.removeprefix("recipe.")
-    if value is None and type(None) in get_args(kind):
-        return None
-    if name in _SPECS:
-        return _parse(_SPECS[name], value, where=name)
-    if optional := next((option for option in get_args(kind) if get_origin(option) is tuple), None):
-        kind = optional  # a tuple or None
-    if get_origin(kind) is tuple:
-        return _convert_tuple(get_args(kind), value, name)
-    allowed = get_args(kind) if isinstance(kind, UnionType) else (kind,)
-    if kind is float and type(value) is int:
-        return float(value)
-    is_plain = get_origin(kind) is None or isinstance(kind, UnionType)
-    if is_plain and type(value) not in allowed:
-        raise UsageError(f"{name} is {value!r}; it must be of type {allowed[0].__name__}")
-    return value
-
-
-def _convert_tuple(kinds: tuple[Any, ...], value: Any, name: str) -> tuple[Any, ...]:
-    if kinds[-1] is Ellipsis:
-        if not isinstance(value, list):
-            raise UsageError(f"{name} is {value!r}; it must be a list")
-        kinds = kinds[:1] * len(value)
-    if not isinstance(value, list) or len(value) != len(kinds):
-        raise UsageError(f"{name} is {value!r}; it must be {len(kinds)} numbers")
-    return tuple(_convert(kind, item, name) for kind, item in zip(kinds, value, strict=True))
 
 
 def _flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

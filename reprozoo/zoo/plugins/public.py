@@ -48,6 +48,7 @@ MODULES = (
     _module("reprozoo.base.devices", "where networks run, as a person names it", "resolve_device"),
     _module("reprozoo.base.errors", "sentences", "did_you_mean"),
     _module("reprozoo.base.files", "files that are there whole or not at all", "check_folder whole_file write_whole"),
+    _module("reprozoo.base.records", "tables of TOML and JSON as dataclasses, each mistake a sentence", "read_record"),
     _module("reprozoo.maps.condition", "conditions of one sample", "check_condition"),
     _module("reprozoo.maps.conditions", "conditions of every sample of a run", "Conditions InTurn"),
     _module(
