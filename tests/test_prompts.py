@@ -38,9 +38,14 @@ def test_every_form_gives_the_prompts_in_turn(tmp_path: Path, name: str, content
         ("p.txt", b"\xff\xfe", "cannot be read as prompts"),
         ("p.json", b"{", "cannot be read as prompts"),
         ("p.json", b"3", "neither a list nor an object"),
-        ("p.json", b'[{"text": "a cat"}]', "is no prompt"),
-        ("p.json", b'["a cat", 3]', "is no prompt"),
-        ("p.json", b'{"x": ["a cat"]}', "is no prompt"),
+        (
+            "p.json",
+            b'[{"text": "a cat"}]',
+            r'prompt 1: there is no key "text" here; known are prompt, id\); expected one',
+        ),
+        ("p.json", b'["a cat", 3]', r"as prompts \(prompt 2: expected a table, got 3\)"),
+        ("p.json", b'[{"id": "x"}]', r'as prompts \(prompt 1: the key "prompt" is missing\)'),
+        ("p.json", b'{"x": ["a cat"]}', r'as prompts \(prompt 1: prompt: expected a text, got \["a cat"\]\)'),
     ],
 )
 def test_what_is_no_file_of_prompts_is_a_sentence(tmp_path: Path, name: str, content: bytes, sentence: str) -> None:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from reprozoo.base.errors import UsageError
+from reprozoo.base.records import read_record
 from reprozoo.maps.condition import Condition
 from reprozoo.maps.conditions import InTurn
 
 FORMATS = 'one prompt a line, or JSON: ["a cat", …], {"id": "a cat", …} or [{"id": "…", "prompt": "a cat"}, …]'
+
+
+@dataclass(frozen=True)
+class _Prompt:
+    prompt: str
+    id: str | int | None = None
 
 
 def read_prompts(path: Path) -> InTurn:
@@ -26,7 +34,7 @@ def read_prompts(path: Path) -> InTurn:
     try:
         text = path.read_text(encoding="utf-8-sig")
         named = _from_json(json.loads(text)) if path.suffix == ".json" else _from_lines(text)
-    except (OSError, ValueError) as error:  # a JSON or decoding error is a ValueError
+    except (OSError, ValueError, UsageError) as error:  # a JSON or decoding error is a ValueError
         raise UsageError(f"{path} cannot be read as prompts ({error}); expected {FORMATS}") from error
     if not named:
         raise UsageError(f"{path} holds no prompt; expected {FORMATS}")
@@ -49,8 +57,5 @@ def _from_json(document: Any) -> list[tuple[str, str]]:
     if not isinstance(document, list):
         raise ValueError("it is neither a list nor an object")
     entries = [{"prompt": entry} if isinstance(entry, str) else entry for entry in document]
-    for entry in entries:
-        known = isinstance(entry, dict) and set(entry) <= {"id", "prompt"}
-        if not known or not isinstance(entry.get("prompt"), str):
-            raise ValueError(f"{json.dumps(entry)[:80]} is no prompt")
-    return [(str(entry.get("id", entry["prompt"])), entry["prompt"]) for entry in entries]
+    read = [read_record(_Prompt, entry, f"prompt {number}") for number, entry in enumerate(entries, 1)]
+    return [(str(entry.prompt if entry.id is None else entry.id), entry.prompt) for entry in read]
