@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import click
 from reprozoo.base.errors import UsageError, did_you_mean
 from reprozoo.cli.common import ParamType, debug_option, note, offline_option, quiet_option
 from reprozoo.engine.display import ProgressDisplay
-from reprozoo.engine.question import COMPARE, GENERALIZE, Ask, Question, asks_of, default_of, no_flag
+from reprozoo.engine.question import COMPARE, Ask, Question, asks_of, default_of, no_flag
 
 if TYPE_CHECKING:
     from reprozoo.engine.checking import Workplace
@@ -33,11 +34,17 @@ class Bounds(ParamType):
             score, equals, text = part.strip().partition("=")
             if not equals or not score or score in wanted:
                 self.fail(f"{part.strip()!r}: expected SCORE=NUMBER, e.g. rp=0.9, with commas between", param, ctx)
-            try:
-                wanted[score] = float(text)
-            except ValueError:
-                self.fail(f"{part.strip()!r}: {text!r} is no number", param, ctx)
+            wanted[score] = self._number(part, text, param, ctx)
         return wanted
+
+    def _number(self, part: str, text: str, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            self.fail(f"{part.strip()!r}: {text!r} is no number", param, ctx)
+        return number
 
 
 def question_options(task: str) -> Callable[[Function], Function]:
@@ -85,7 +92,7 @@ def _options(name: str, ask: Ask) -> list[Callable[[Function], Function]]:
         settings |= {"type": _type_of(ask), "default": None}
     if not many and ask.kind is not bool and default is not None:
         settings["help"] += f"  [default: {default}]"
-    options = [click.option(*ask.flags, name, **settings)]
+    options: list[Callable[[Function], Function]] = [click.option(*ask.flags, name, **settings)]
     if ask.kind == "optional texts":
         options.append(click.option(no_flag(ask.flags[0]), f"no_{name}", is_flag=True, help="None at all."))
     return options
@@ -94,7 +101,10 @@ def _options(name: str, ask: Ask) -> list[Callable[[Function], Function]]:
 def _type_of(ask: Ask) -> Any:
     if ask.choices:
         return click.Choice([*ask.choices, *ask.aliases])
-    return ask.kind if ask.kind in (int, float) else str
+    if ask.kind not in (int, float):
+        return str
+    range_type: Any = click.IntRange if ask.kind is int else click.FloatRange
+    return range_type(ask.low, ask.high, min_open=ask.low_open)
 
 
 def output_options(*, csv: bool = True) -> Callable[[Function], Function]:
@@ -247,19 +257,22 @@ def _extreme(comparison: Comparison, name: str, choose: Any) -> tuple[float, str
 
 
 def _check_bounds(question: Question, shown: Mapping[str, Any]) -> None:
-    """Refuse bounds of scores that the question does not compute, before any work is done.
+    """Refuse bounds of scores that the question does not compute, or that say nothing, before any work is done.
 
     Raises:
         UsageError: with the scores that there are.
     """
-    from reprozoo.engine.checking import measure_classes
+    bounds = [(option, item) for option in ("fail_under", "fail_over") for item in (shown[option] or {}).items()]
+    if not bounds:
+        return
+    from reprozoo.engine.checking import measure_classes, scores_of
 
-    pairing = "nearest" if question.task == GENERALIZE else "same"
-    scores = [s.name for kind in measure_classes(question) for s in kind.scores if pairing in s.pairings]
-    for option in ("fail_under", "fail_over"):
-        for name in shown[option] or ():
-            if name not in scores:
-                raise UsageError(
-                    f"--{option.replace('_', '-')} {name}: there is no score {name!r}{did_you_mean(name, scores)}; "
-                    f"there are: {', '.join(scores)}"
-                )
+    scores = {spec.name: spec for kind in measure_classes(question) for spec in scores_of(kind, question.task)}
+    for option, (name, bound) in bounds:
+        flag = f"--{option.replace('_', '-')}"
+        if name not in scores:
+            raise UsageError(
+                f"{flag} {name}: there is no score {name!r}{did_you_mean(name, scores)}; there are: {', '.join(scores)}"
+            )
+        if scores[name].is_share and not 0 <= bound <= 1:
+            raise UsageError(f"{flag} {name}: {name} is a share, so its bound is between 0 and 1, got {bound:g}")

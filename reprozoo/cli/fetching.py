@@ -6,8 +6,8 @@ from pathlib import Path
 
 from reprozoo.engine.checking import Workplace
 from reprozoo.engine.display import ProgressDisplay
+from reprozoo.engine.naming import is_folder
 from reprozoo.engine.question import GENERALIZE, Question
-from reprozoo.engine.sides import is_folder
 from reprozoo.zoo.cards import DescriptorCard, ModelCard
 
 LARGE = 1e9  # bytes of weights that are worth a word
@@ -27,7 +27,8 @@ def fetch_ahead(question: Question, place: Workplace, progress: ProgressDisplay)
     cards: list[tuple[str, ModelCard | DescriptorCard]] = []
     if question.inverse is None:
         known = place.resolved_by(zoo)
-        cards += [(spec, card) for spec in specs if (card := known.card(spec, question.dtype)) is not None]
+        of_specs = {spec: known.card(spec, question.dtype) for spec in specs}
+        cards += [(spec, card) for spec, card in of_specs.items() if card is not None]
     descriptors = {name: card for card in zoo.registry.descriptors.values() for name in (card.id, *card.aliases)}
     cards += [(name, descriptors[name]) for name in question.descriptor if name in descriptors]
     for name, card in cards:
@@ -49,5 +50,5 @@ def _fetch_data(question: Question, cards: list[ModelCard], place: Workplace, pr
     if question.task == GENERALIZE and wanted is None and cards:
         wanted = str(cards[0].training.get("dataset"))
     names = {name for card in registry.datasets.values() for name in (card.id, *card.aliases)}
-    if wanted in names and not Path(wanted).exists():
+    if wanted is not None and wanted in names and not Path(wanted).exists():
         pull_dataset(wanted, registry=registry, offline=place.offline, progress=progress.fetched)

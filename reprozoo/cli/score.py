@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from reprozoo.cli.asking import asking, run_question
-from reprozoo.engine.presets import text_of
+from reprozoo.engine.naming import folder_text
 from reprozoo.engine.question import SCORE, Question
 
 
@@ -23,4 +23,4 @@ def score(*, first: Path, second: Path, asked: dict[str, Any], **how: Any) -> in
     by the last number in each file's name, never by their order. Nothing can check that both were made from the same
     noise: `reprozoo noise export` writes noise for both, and `compare ID samples:FOLDER` checks the rest.
     """
-    return run_question(Question((text_of(first), text_of(second)), SCORE, **asked), **how)
+    return run_question(Question((folder_text(first), folder_text(second)), SCORE, **asked), **how)

@@ -16,6 +16,7 @@ from reprozoo.engine.baselines import Baseline, baselines_of
 from reprozoo.engine.cautions import cautions_about_scores, cautions_about_sides, check_canary
 from reprozoo.engine.checking import Materials, Workplace, check_question, measure_classes
 from reprozoo.engine.measuring import Pass, Planned, Taken, measure_all
+from reprozoo.engine.naming import is_folder, labels_of
 from reprozoo.engine.objects import object_recipe
 from reprozoo.engine.pairings import NEAREST, NEAREST_OTHER, REPEAT, SAME, SHUFFLED, Groups
 from reprozoo.engine.provenance import (
@@ -37,8 +38,6 @@ from reprozoo.engine.sides import (
     check_sizes,
     folder_side,
     image_loader,
-    is_folder,
-    labels_of,
     read_side_images,
     reference_side,
     shared_indices,

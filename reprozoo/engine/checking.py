@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from reprozoo.base.errors import UsageError, did_you_mean
+from reprozoo.engine.naming import is_folder
 from reprozoo.engine.question import GENERALIZE, SAMPLE, Question
 from reprozoo.maps.condition import Condition, check_condition
 from reprozoo.maps.conditions import Conditions, InTurn, as_conditions, conditions_of_classes
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
     from reprozoo.engine.executors import Executor, Recipe
     from reprozoo.engine.progress import Progress
     from reprozoo.engine.store import Store
-    from reprozoo.measures.base import Measure
+    from reprozoo.measures.base import Measure, ScoreSpec
     from reprozoo.measures.descriptors import Descriptor
     from reprozoo.zoo.cards import ModelCard
+    from reprozoo.zoo.plugins import MeasureSpec
 
 
 @dataclass(frozen=True)
@@ -133,22 +135,44 @@ def check_question(question: Question, materials: Materials, place: Workplace) -
     zoo = place.with_zoo()
     check_descriptors(question, materials, zoo)
     if question.task != SAMPLE:
-        check_thresholds(question.threshold, measure_classes(question, getattr(zoo, "plugins", None)))
+        plugins = getattr(zoo, "plugins", None)
+        check_measures(question, plugins)
+        if question.threshold:
+            check_thresholds(question, measure_classes(question, plugins))
     if question.task != GENERALIZE and question.inverse is not None:
         return  # its solver says which options and models fit
-    known_specs = place.resolved_by(zoo)
-    cards = {spec: known_specs.card(spec, question.dtype) for spec in _specs(question, materials)}
-    known = {spec: card for spec, card in cards.items() if card is not None}
+    specs = _map_specs(question, materials)
+    cards = {label: _card(spec, question.dtype, place.resolved_by(zoo)) for label, spec in specs.items()}
+    known = {label: card for label, card in cards.items() if card is not None}
     check_shapes(known)
     _check_conditions(question, materials, known)
 
 
-def _specs(question: Question, materials: Materials) -> list[str]:
-    """Map specs of the question: sides that are neither objects nor folders, and baselines that were asked for."""
-    from reprozoo.engine.sides import is_folder
+def _map_specs(question: Question, materials: Materials) -> dict[str, str]:
+    """By label, the map specs of the question: sides that are neither objects nor folders, and baselines.
 
-    sides = [side for side in question.sides if side not in materials.sides and not is_folder(side)]
-    return [*sides, *(question.baselines or ())]
+    Raises:
+        UsageError: a folder is not there.
+    """
+    found = {}
+    for label in question.sides:
+        given = materials.sides.get(label, label)
+        if isinstance(given, Path) or (isinstance(given, str) and is_folder(given)):
+            if not Path(given).exists():
+                raise UsageError(f"there is no file or folder {given}")
+        elif isinstance(given, str):
+            found[label] = given
+    return found | {spec: spec for spec in question.baselines or ()}
+
+
+def _card(spec: str, dtype: str, specs: Specs) -> ModelCard | None:
+    """The card of a spec; a folder whose name looks like a spec is pointed out."""
+    try:
+        return specs.card(spec, dtype)
+    except UsageError as error:
+        if Path(spec).exists():
+            raise UsageError(f"{error}; for the images in this place write ./{spec}") from error
+        raise
 
 
 def check_shapes(models: Mapping[str, Any]) -> None:
@@ -188,36 +212,56 @@ def conditions_of(question: Question, materials: Materials) -> Conditions:
     return InTurn(tuple(Condition(prompt=prompt) for prompt in question.prompts))
 
 
+def check_measures(question: Question, plugins: Any = None) -> dict[str, MeasureSpec]:
+    """Every measure that is installed.
+
+    Raises:
+        UsageError: there is none of a name that the question gives.
+    """
+    from reprozoo.zoo.plugins import installed_plugins
+
+    known: dict[str, MeasureSpec] = {
+        name: found.value for name, found in (plugins or installed_plugins()).measures.items()
+    }
+    for name in question.measures:
+        if name not in known:
+            raise UsageError(
+                f"no measure is called {name!r}{did_you_mean(name, known)}; there are: {', '.join(sorted(known))}"
+            )
+    return known
+
+
 def measure_classes(question: Question, plugins: Any = None) -> list[type[Measure]]:
     """The usual measures, and those that the question names.
 
     Raises:
         UsageError: there is no measure of a name. PluginError: it cannot be loaded.
     """
-    from reprozoo.zoo.plugins import import_object, installed_plugins
+    from reprozoo.zoo.plugins import import_object
 
-    known = {name: found.value for name, found in (plugins or installed_plugins()).measures.items()}
-    for name in question.measures:
-        if name not in known:
-            raise UsageError(
-                f"no measure is called {name!r}{did_you_mean(name, known)}; there are: {', '.join(sorted(known))}"
-            )
+    known = check_measures(question, plugins)
     usual = [name for name, spec in known.items() if spec.usual]
     names = dict.fromkeys([*usual, *question.measures])
     found: list[type[Measure]] = [import_object(known[name].load) for name in names]
     return sorted(found, key=lambda kind: kind.rank)
 
 
-def check_thresholds(given: Mapping[str, float], kinds: Sequence[type[Measure]]) -> None:
+def scores_of(kind: type[Measure], task: str) -> list[ScoreSpec]:
+    """The scores of a measure that a command reports."""
+    pairing = "nearest" if task == GENERALIZE else "same"
+    return [spec for spec in kind.scores if pairing in spec.pairings]
+
+
+def check_thresholds(question: Question, kinds: Sequence[type[Measure]]) -> None:
     """Refuse names that nothing has, and thresholds that no value could ever pass, or always.
 
     Raises:
         UsageError: with what there is, or the range.
     """
-    shares = {kind: [spec for spec in kind.scores if spec.is_share] for kind in kinds}
+    shares = {kind: [spec for spec in scores_of(kind, question.task) if spec.is_share] for kind in kinds}
     known = {spec.name: kind for kind, specs in shares.items() for spec in specs}
     known |= {kind.name: kind for kind, specs in shares.items() if specs}
-    for name, at in given.items():
+    for name, at in question.threshold.items():
         if name not in known:
             raise UsageError(
                 f"nothing called {name!r} has a threshold{did_you_mean(name, known)}; these have: {', '.join(known)}"

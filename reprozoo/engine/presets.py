@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reprozoo.base.errors import UsageError, did_you_mean
-from reprozoo.engine.checking import Materials, Specs, Workplace
+from reprozoo.engine.checking import Materials, Specs, Workplace, check_question
+from reprozoo.engine.naming import folder_text, labels_of
 from reprozoo.engine.question import COMPARE, GENERALIZE, SAMPLE, SCORE, Question, asks_of, default_of
-from reprozoo.engine.sides import is_folder, labels_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,9 +52,9 @@ def score(*sides: Any, **options: Any) -> Comparison:
     Each image is paired by its index. Nothing here can check that the noises were the same.
     """
     listed = sides[0] if len(sides) == 1 else sides
-    if not isinstance(listed, Mapping):
-        listed = [Path(side) if isinstance(side, str) else side for side in listed]
-    return _answer(SCORE, (listed,), options)
+    if isinstance(listed, Mapping):
+        return _answer(SCORE, ({label: _as_path(side) for label, side in listed.items()},), options)
+    return _answer(SCORE, ([_as_path(side) for side in listed],), options)
 
 
 def images_of(side: Any, **options: Any) -> NDArray[np.uint8]:
@@ -62,22 +63,23 @@ def images_of(side: Any, **options: Any) -> NDArray[np.uint8]:
     >>> images_of("tiny-edm", num_samples=4).shape
     (4, 3, 32, 32)
     """
+    question, materials, place = _asked(SAMPLE, (side,), options)
+    check_question(question, materials, place)  # before torch is imported
     from reprozoo.engine.answering import images_by_noise
 
-    question, materials, place = _asked(SAMPLE, (side,), options)
-    found, indices = images_by_noise(question, materials, place)
+    with _progress(options.get("progress")) as progress:
+        found, indices = images_by_noise(question, materials, replace(place, progress=progress))
     images: NDArray[np.uint8] = found.images.rows(list(indices))
     return images
 
 
 def _answer(task: str, sides: Sequence[Any], options: Mapping[str, Any]) -> Comparison:
-    from reprozoo.engine.checking import check_question
-
     question, materials, place = _asked(task, sides, options)
     check_question(question, materials, place)  # before torch is imported
     from reprozoo.engine.answering import answer
 
-    return answer(question, materials, place)
+    with _progress(options.get("progress")) as progress:
+        return answer(question, materials, replace(place, progress=progress))
 
 
 def _asked(task: str, sides: Sequence[Any], options: Mapping[str, Any]) -> tuple[Question, Materials, Workplace]:
@@ -92,10 +94,11 @@ def _asked(task: str, sides: Sequence[Any], options: Mapping[str, Any]) -> tuple
             raise UsageError(f"{task} has no argument {name!r}{did_you_mean(name, known)}; it has: {', '.join(known)}")
     names, objects = _sides(sides)
     rest = {name: value for name, value in options.items() if name in asks_of(task)}
-    place = {name: options[name] for name in PLACE if name in options}
+    place = {name: options[name] for name in PLACE if name in options and name != "progress"}
     noise, descriptors = rest.get("noise"), rest.get("descriptor")
     if noise is not None and not isinstance(noise, str | Path):
         del rest["noise"]
+        rest.setdefault("num_samples", len(noise) if hasattr(noise, "__len__") else default_of("num_samples"))
     else:
         noise = None
     named = [d for d in _listed(descriptors) if not isinstance(d, str)]
@@ -103,7 +106,7 @@ def _asked(task: str, sides: Sequence[Any], options: Mapping[str, Any]) -> tuple
         del rest["descriptor"]
     question = Question(tuple(names), task, **rest)
     materials = Materials(objects, noise, options.get("conditions", ()), named)
-    where = Workplace(**place | {"progress": _progress(options.get("progress"))})
+    where = Workplace(**place)
     return question, materials, replace(where, specs=Specs(where.with_zoo(), offline=where.offline))
 
 
@@ -119,7 +122,7 @@ def _sides(given: Sequence[Any]) -> tuple[list[str], dict[str, Any]]:
     names: list[str] = []
     objects: dict[str, Any] = {}
     for side in listed:
-        name = text_of(side)
+        name = _text_of(side)
         if name is None:
             name = labels_of([*names, _name_of(side, len(names))])[-1]
             objects[name] = side
@@ -127,10 +130,10 @@ def _sides(given: Sequence[Any]) -> tuple[list[str], dict[str, Any]]:
     return names, objects
 
 
-def text_of(side: Any) -> str | None:
+def _text_of(side: Any) -> str | None:
     """How a question writes a side; None for an object."""
     if isinstance(side, Path):
-        return str(side) if is_folder(str(side)) else f"./{side}"
+        return folder_text(side)
     return side if isinstance(side, str) else None
 
 
@@ -143,15 +146,20 @@ def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [] if value is None else [value]
 
 
-def _progress(given: Any) -> Any:
-    """What shows progress: by default a display where somebody can see it."""
-    if given is not None:
-        return given or None
-    if not (hasattr(sys, "ps1") or sys.stderr.isatty()):
-        return None
+def _as_path(side: Any) -> Any:
+    return Path(side) if isinstance(side, str) else side
+
+
+@contextmanager
+def _progress(given: Any) -> Iterator[Any]:
+    """What is told of progress: what was given, or a display where somebody can see it, which ends with the work."""
+    if given is not None or not (hasattr(sys, "ps1") or sys.stderr.isatty()):
+        yield given or None
+        return
     from reprozoo.engine.display import ProgressDisplay
 
-    return ProgressDisplay(interactive=True).stage
+    with ProgressDisplay(interactive=True) as display:
+        yield display.stage
 
 
 def _describe(function: Any, task: str) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from reprozoo.base.errors import UsageError, did_you_mean
+from reprozoo.engine.naming import folder_text
 from reprozoo.maps.conditions import class_labels
 from reprozoo.zoo.specs import DTYPE_ALIASES, DTYPES
 
@@ -174,6 +175,8 @@ class Question:
                 )
         if "sides" not in document:
             raise UsageError(f'{where} names no sides: write sides = ["tiny-edm", "tiny-uvit"]')
+        if document.get("task") == SCORE:
+            document = {**document, "sides": tuple(map(folder_text, _sides(document["sides"])))}
         return cls(**document)
 
     def to_toml(self) -> str:
@@ -307,13 +310,6 @@ def _texts(name: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, Sequence) or not all(isinstance(item, str) for item in value):
         raise UsageError(f"{name}: expected a list of texts, got {value!r}")
     return tuple(value)
-
-
-def _some_texts(name: str, value: Any) -> tuple[str, ...]:
-    texts = _texts(name, value)
-    if not texts:
-        raise UsageError(f"{name}: expected at least one, got none")
-    return texts
 
 
 def _labels(name: str, value: Any) -> str:

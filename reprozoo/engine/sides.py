@@ -17,10 +17,8 @@ from reprozoo.engine.result import ImageLoader, SideRecord
 from reprozoo.engine.store import SHARD_ROWS
 from reprozoo.measures.problems import Reference
 from reprozoo.zoo.datasets import ImageDataset, image_indices, read_images
-from reprozoo.zoo.specs import MapSpec
 
 CACHE_BYTES = 256 * 2**20
-ARCHIVES = (".zip", ".npz", ".npy", ".safetensors")
 
 
 class ImageRows(Protocol):
@@ -138,21 +136,6 @@ def reference_side(reference: Reference, image_shape: Sequence[int]) -> Side:
     return Side(record, FunctionRows(reference.rows, reference.key), pictures=pictures)
 
 
-def is_folder(spec: str) -> bool:
-    """Whether a side is a place of images rather than a map spec: ``./images``, ``out/a.npz``, an existing path.
-
-    A map spec never looks like one: its id has no path separator, but in schemes such as ``hf:owner/repo``.
-    """
-    try:
-        parsed = MapSpec.parse(spec)
-    except UsageError:
-        return Path(spec).exists()
-    if parsed.scheme is not None and not Path(spec).exists():
-        return False
-    head = parsed.id
-    return "/" in head or "\\" in head or head.startswith(".") or head.lower().endswith(ARCHIVES)
-
-
 def folder_side(images: ImageDataset, spec: str, label: str) -> tuple[Side, list[int]]:
     """The side of images made elsewhere, and the index of each."""
     indices = image_indices(images)
@@ -224,19 +207,3 @@ def image_loader(sides: Sequence[Side]) -> ImageLoader:
         return by_label[label].rows(list(indices))
 
     return load
-
-
-def labels_of(specs: Sequence[str]) -> list[str]:
-    """The specs, numbered where one is given more than once.
-
-    >>> labels_of(["a", "b", "a"])
-    ['a', 'b', 'a #2']
-    """
-    labels: list[str] = []
-    for spec in specs:
-        label, count = spec, 1
-        while label in labels:
-            count += 1
-            label = f"{spec} #{count}"
-        labels.append(label)
-    return labels

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
 from reprozoo.base.errors import UsageError
 from reprozoo.maps.condition import Condition
-from reprozoo.maps.noise.classes import random_class
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from reprozoo.maps.noise.bank import NoiseSource
 
 RANDOM = "random"
@@ -77,6 +76,8 @@ class InTurn:
         return self.conditions
 
     def groups(self, indices: Sequence[int]) -> NDArray[np.int64]:
+        import numpy as np
+
         period = max(1, len(self.conditions))
         return np.array([index % period for index in indices], np.int64)
 
@@ -115,6 +116,8 @@ class RandomClasses:
         return (Condition(class_label=0),)
 
     def groups(self, indices: Sequence[int]) -> NDArray[np.int64]:
+        import numpy as np
+
         return np.array([self._label(index) for index in indices], np.int64)
 
     def bound(self, noise: NoiseSource, num_classes: Sequence[int | None]) -> Self:
@@ -143,6 +146,8 @@ class RandomClasses:
     def _label(self, index: int) -> int:
         if self.seed is None or self.num_classes is None:
             raise UsageError("random classes need a seed and a number of classes; give them, or call bound() first")
+        from reprozoo.maps.noise.classes import random_class
+
         return random_class(self.seed, index, self.num_classes)
 
 
