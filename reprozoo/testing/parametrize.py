@@ -1,11 +1,14 @@
-"""``parametrize_with_checks``: one pytest case for each map and check."""
+"""``parametrize_with_checks`` and ``parametrize_measure_checks``: one pytest case for each map or measure and check."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from reprozoo.maps.condition import Condition
+from reprozoo.measures.base import Measure
+from reprozoo.testing.measure_running import MEASURE_CHECKS
+from reprozoo.testing.measure_subject import MeasureSubject, MeasureTarget, Reference, Rows
 from reprozoo.testing.results import CheckSkipped
 from reprozoo.testing.running import CHECKS, chosen_checks
 from reprozoo.testing.subject import Subject, Target
@@ -15,22 +18,30 @@ if TYPE_CHECKING:
 
 
 class BoundCheck:
-    """One check of one map: call it in a test."""
+    """One check of one map or measure: call it in a test.
 
-    def __init__(self, subject: Subject, name: str) -> None:
-        self.subject, self.name = subject, name
+    Args:
+        subject: what is checked.
+        name: of the check.
+        checks: where it is; those of maps by default.
+    """
+
+    def __init__(
+        self, subject: Subject | MeasureSubject, name: str, checks: Mapping[str, Callable[[Any], str]] = CHECKS
+    ) -> None:
+        self.subject, self.name, self._check = subject, name, checks[name]
 
     def __call__(self) -> str:
         """Run the check and return what it measured.
 
         Raises:
-            CheckFailed: the map breaks its promise; whatever else the map raises comes through with its traceback.
-            pytest.skip.Exception: the check does not apply to this map.
+            CheckFailed: a promise is broken; whatever else a map or measure raises comes through with its traceback.
+            pytest.skip.Exception: the check does not apply.
         """
         import pytest
 
         try:
-            return CHECKS[self.name](self.subject)
+            return self._check(self.subject)
         except CheckSkipped as reason:
             pytest.skip(str(reason))
 
@@ -62,4 +73,35 @@ def parametrize_with_checks(
 
     names = chosen_checks(checks)
     bound = [BoundCheck(subject, name) for subject in [Subject(each, conditions) for each in maps] for name in names]
+    return pytest.mark.parametrize("check", [pytest.param(each, id=repr(each)) for each in bound])
+
+
+def parametrize_measure_checks(
+    measures: MeasureTarget | Iterable[MeasureTarget],
+    *,
+    reference: Reference | None = None,
+    examples: tuple[Rows, Rows] | None = None,
+    checks: Iterable[str] | None = None,
+) -> pytest.MarkDecorator:
+    """Decorate a test so that it becomes one case for each measure and check.
+
+        @parametrize_measure_checks("my_measure", reference=my_formula)
+        def test_measure(check):
+            check()
+
+    Args:
+        measures: one or several: names of installed measures, measures, their classes, or functions that make them.
+        reference, examples: as ``run_measure_checks`` takes them, for all measures.
+        checks: names out of ``MEASURE_CHECKS``; all by default.
+
+    Raises:
+        UsageError: a check or a measure that does not exist.
+    """
+    import pytest
+
+    one = isinstance(measures, (str, Measure)) or callable(measures)
+    listed: Iterable[Any] = [measures] if one else measures  # type: ignore[assignment]
+    names = chosen_checks(checks, MEASURE_CHECKS)
+    subjects = [MeasureSubject(each, reference=reference, examples=examples) for each in listed]
+    bound = [BoundCheck(subject, name, MEASURE_CHECKS) for subject in subjects for name in names]
     return pytest.mark.parametrize("check", [pytest.param(each, id=repr(each)) for each in bound])

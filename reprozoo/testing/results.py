@@ -9,7 +9,7 @@ Status = Literal["ok", "failed", "skipped"]
 
 
 class CheckFailed(AssertionError):
-    """The map breaks the promise that the check is named after; the message is a sentence."""
+    """A map or a measure breaks the promise that the check is named after; the message is a sentence."""
 
 
 class CheckSkipped(Exception):
@@ -21,10 +21,10 @@ class CheckResult:
     """Outcome of one check.
 
     Attributes:
-        name: as in ``CHECKS``.
+        name: as in ``CHECKS`` or ``MEASURE_CHECKS``.
         status: "ok", "failed" or "skipped".
         detail: what was measured, how the promise is broken, or why the check does not apply.
-        seconds: what it took; the first check that needs the map pays for loading it.
+        seconds: what it took; the first check that needs a map pays for loading it.
     """
 
     name: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from reprozoo.base.errors import ReprozooError, UsageError, did_you_mean
 from reprozoo.maps.condition import Condition
@@ -15,6 +16,7 @@ from reprozoo.testing.results import CheckFailed, CheckResult, CheckSkipped
 from reprozoo.testing.subject import Subject, Target
 
 Check = Callable[[Subject], str]
+S = TypeVar("S")
 
 _IMAGE_CHECKS: dict[str, Check] = {
     "images": images.check_images,
@@ -68,7 +70,7 @@ def iter_checks(
     """As ``run_checks``, each result as soon as it is there."""
     subject = target if isinstance(target, Subject) else Subject(target, conditions)
     for name in chosen_checks(checks):
-        yield _run(name, CHECKS[name], subject)
+        yield run_check(name, CHECKS[name], subject)
 
 
 def assert_map_contract(target: Target, conditions: Sequence[Condition] | None = None) -> None:
@@ -81,7 +83,7 @@ def assert_map_contract(target: Target, conditions: Sequence[Condition] | None =
     Raises:
         AssertionError: a check failed.
     """
-    _assert_kept("map", run_checks(target, conditions, checks=MAP_CHECKS))
+    assert_kept("map", run_checks(target, conditions, checks=MAP_CHECKS))
 
 
 def assert_denoiser_contract(target: Target, conditions: Sequence[Condition] | None = None) -> None:
@@ -93,29 +95,31 @@ def assert_denoiser_contract(target: Target, conditions: Sequence[Condition] | N
     results = run_checks(target, conditions, checks=DENOISER_CHECKS)
     if all(result.status == "skipped" for result in results):
         raise CheckFailed(f"no check of the denoiser could be run: {results[0].detail}")
-    _assert_kept("denoiser", results)
+    assert_kept("denoiser", results)
 
 
-def chosen_checks(names: Iterable[str] | None) -> list[str]:
-    """The names, in the order of ``CHECKS``; all of them for None.
+def chosen_checks(names: Iterable[str] | None, known: Mapping[str, Any] = CHECKS) -> list[str]:
+    """The names, in the order of the checks that are known; all of them for None.
 
     Raises:
         UsageError: there is no check of a name.
     """
-    wanted = list(CHECKS) if names is None else list(names)
+    wanted = list(known) if names is None else list(names)
     for name in wanted:
-        if name not in CHECKS:
-            raise UsageError(f"no check is called {name!r}{did_you_mean(name, CHECKS)}; there are: {', '.join(CHECKS)}")
-    return [name for name in CHECKS if name in wanted]
+        if name not in known:
+            raise UsageError(f"no check is called {name!r}{did_you_mean(name, known)}; there are: {', '.join(known)}")
+    return [name for name in known if name in wanted]
 
 
-def _assert_kept(what: str, results: Sequence[CheckResult]) -> None:
+def assert_kept(what: str, results: Sequence[CheckResult]) -> None:
+    """Raise ``CheckFailed`` with the sentence of every check that failed."""
     failed = [f"{result.name}: {result.detail}" for result in results if not result.ok]
     if failed:
         raise CheckFailed(f"the {what} breaks its contract: {'; '.join(failed)}")
 
 
-def _run(name: str, check: Check, subject: Subject) -> CheckResult:
+def run_check(name: str, check: Callable[[S], str], subject: S) -> CheckResult:
+    """One check and how it came out, whatever it raised."""
     started = time.perf_counter()
 
     def result(status: str, detail: str) -> CheckResult:
@@ -127,5 +131,5 @@ def _run(name: str, check: Check, subject: Subject) -> CheckResult:
         return result("skipped", str(reason))
     except (CheckFailed, ReprozooError) as error:
         return result("failed", str(error))
-    except (Exception, SystemExit) as error:  # a plugin's map may raise anything
+    except (Exception, SystemExit) as error:  # a plugin may raise anything
         return result("failed", f"{type(error).__name__}: {error}")
