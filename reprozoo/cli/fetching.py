@@ -7,7 +7,7 @@ from pathlib import Path
 from reprozoo.engine.checking import Workplace
 from reprozoo.engine.display import ProgressDisplay
 from reprozoo.engine.naming import is_folder
-from reprozoo.engine.question import GENERALIZE, Question
+from reprozoo.engine.question import GENERALIZE, SAMPLE, Question
 from reprozoo.zoo.cards import DescriptorCard, ModelCard
 
 LARGE = 1e9  # bytes of weights that are worth a word
@@ -20,25 +20,28 @@ def fetch_ahead(question: Question, place: Workplace, progress: ProgressDisplay)
         UsageError, PluginError: a spec names no model, or one that cannot run.
         UnavailableError, IntegrityError, PartialError: from fetching.
     """
+    zoo, known = place.with_zoo(), place.resolved_by(place.with_zoo())
+    specs = [spec for spec in (*question.sides, *(question.baselines or ())) if not is_folder(spec)]
+    of_specs = {spec: known.card(spec, question.dtype) for spec in specs} if question.inverse is None else {}
+    cards = {spec: card for spec, card in of_specs.items() if card is not None}
+    for spec, card in cards.items():
+        _download(card, place, progress)
+        if (size := known.bytes_of_weights(card)) > LARGE:
+            progress.note(f"{spec}: {size / 1e9:.1f} GB of weights to read; models are loaded one at a time")
+    descriptors = {name: card for card in zoo.registry.descriptors.values() for name in (card.id, *card.aliases)}
+    for name in question.descriptor if question.task != SAMPLE else ():
+        if name.lower() in descriptors:
+            _download(descriptors[name.lower()], place, progress)
+    _fetch_data(question, list(cards.values()), place, progress)
+
+
+def _download(card: ModelCard | DescriptorCard, place: Workplace, progress: ProgressDisplay) -> None:
+    """What is not on this machine yet; what is there is verified when it is used, once."""
     from reprozoo.zoo.weights import fetch, status
 
-    zoo, offline = place.with_zoo(), place.offline
-    specs = [spec for spec in (*question.sides, *(question.baselines or ())) if not is_folder(spec)]
-    cards: list[tuple[str, ModelCard | DescriptorCard]] = []
-    if question.inverse is None:
-        known = place.resolved_by(zoo)
-        of_specs = {spec: known.card(spec, question.dtype) for spec in specs}
-        cards += [(spec, card) for spec, card in of_specs.items() if card is not None]
-    descriptors = {name: card for card in zoo.registry.descriptors.values() for name in (card.id, *card.aliases)}
-    cards += [(name, descriptors[name]) for name in question.descriptor if name in descriptors]
-    for name, card in cards:
-        size = 0
-        for source in card.weights:
-            if status(source) in ("downloadable", "gated", "bundled", "cached"):
-                size += fetch(source, card_dir=card.home, offline=offline, progress=progress.fetched).bytes_on_disk
-        if size > LARGE:
-            progress.note(f"{name}: {size / 1e9:.1f} GB of weights to read; models are loaded one at a time")
-    _fetch_data(question, [card for _, card in cards if isinstance(card, ModelCard)], place, progress)
+    for source in card.weights:
+        if status(source) in ("downloadable", "gated"):
+            fetch(source, card_dir=card.home, offline=place.offline, progress=progress.fetched)
 
 
 def _fetch_data(question: Question, cards: list[ModelCard], place: Workplace, progress: ProgressDisplay) -> None:

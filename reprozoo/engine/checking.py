@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from reprozoo.measures.base import Measure, ScoreSpec
     from reprozoo.measures.descriptors import Descriptor
     from reprozoo.zoo.cards import ModelCard
+    from reprozoo.zoo.fetched import Fetched
     from reprozoo.zoo.plugins import MeasureSpec
 
 
@@ -56,7 +58,13 @@ class Specs:
     def __init__(self, zoo: Any, *, offline: bool) -> None:
         self.zoo, self.offline = zoo, offline
         self._chosen: dict[tuple[str, str], Any] = {}
-        self._fetched: Any = None
+
+    @cached_property
+    def fetched(self) -> Fetched:
+        """The weights that have been fetched and hashed so far."""
+        from reprozoo.zoo.fetched import Fetched
+
+        return Fetched()
 
     def card(self, text: str, dtype: str) -> ModelCard | None:
         """The card of a spec, once nothing is wrong with it; None where the zoo has no cards."""
@@ -70,13 +78,16 @@ class Specs:
         if not hasattr(self.zoo, "choose"):
             other: Recipe = self.zoo.resolve(text, device=device, dtype=dtype, offline=self.offline)
             return other
-        if self._fetched is None:
-            from reprozoo.zoo.resolving import Fetched
-
-            self._fetched = Fetched()
         chosen = self._choice(text, dtype)
-        recipe: Recipe = self.zoo.recipe(chosen, device=device, offline=self.offline, fetched=self._fetched)
+        recipe: Recipe = self.zoo.recipe(chosen, device=device, offline=self.offline, fetched=self.fetched)
         return recipe
+
+    def bytes_of_weights(self, card: ModelCard) -> int:
+        """Size of the weights of a card, fetched and verified."""
+        from reprozoo.base.files import bytes_on_disk
+
+        _, files, _ = self.fetched.weights(card, offline=self.offline)
+        return sum(map(bytes_on_disk, files.values()))
 
     def _choice(self, text: str, dtype: str) -> Any:
         key = (text, dtype)
