@@ -1,28 +1,29 @@
 """The report's figures as inline SVG: recorded numbers in, a string out.
 
 Colours are CSS classes, so the page's light and dark schemes apply; every figure carries a description for those who do
-not see it. Words come from this module alone, except labels, which are escaped.
+not see it. Words come from this module alone, except labels and the names of measures, which are escaped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import ceil, floor
+from math import ceil, floor, log10
 
 from markupsafe import Markup, escape
 
-from reprozoo.engine.results import Curve, Distribution, Proportion
+from reprozoo.engine.result import Curve, Distribution, Score
 
 SHARE_AXES = (0.04, 0.08, 0.12, 0.2, 0.4, 0.6, 0.8, 1.0)  # tops whose quarters are round numbers
 
 
 @dataclass(frozen=True)
 class Plot:
-    """The drawing area of a figure and its scales; y runs from 0 to ``top``."""
+    """The drawing area of a figure and its scales; x has ticks every ``step``, y runs from 0 to ``top``."""
 
     low: float
     high: float = 1.0
+    step: float = 0.2
     top: float = 1.0
     width: int = 460
     height: int = 210
@@ -38,54 +39,72 @@ class Plot:
         return self.height - self.below - value / self.top * (self.height - self.above - self.below)
 
 
-def histogram(same: Distribution, baseline: Distribution | None, *, threshold: float, label: str) -> Markup:
-    """How the similarities are spread, as bars, against their baseline, as an outline.
+def histogram(
+    same: Distribution, baseline: Distribution | None, *, name: str, threshold: float | None, sign: str, label: str
+) -> Markup:
+    """How values are spread, as bars, against their baseline, as an outline.
 
     Args:
         same: of the pair on the same noise.
         baseline: the same on shuffled noise, where there is one.
-        threshold: drawn as a line.
+        name: of the measure, with its unit.
+        threshold: drawn as a line, with its ``sign``; None for none.
         label: what the pair is called.
     """
     shown = [d for d in (same, baseline) if d is not None]
     shares = [_shares(d) for d in shown]
     largest = max(share for series in shares for _, _, share in series)
-    plot = Plot(low=similarity_domain(shown), top=next((top for top in SHARE_AXES if largest <= top), 1.0))
+    low, high, step = axis(shown, threshold)
+    plot = Plot(low, high, step, top=next((top for top in SHARE_AXES if largest <= top), 1.0))
     bars = [
-        f'<rect class="same" x="{plot.x(a) + 0.5:.1f}" y="{plot.y(share):.1f}" '
-        f'width="{max(plot.x(b) - plot.x(a) - 1, 0.5):.1f}" height="{plot.y(0) - plot.y(share):.1f}"/>'
+        f'<rect class="same" x="{plot.x(max(a, low)) + 0.5:.1f}" y="{plot.y(share):.1f}" '
+        f'width="{max(plot.x(min(b, high)) - plot.x(max(a, low)) - 1, 0.5):.1f}" '
+        f'height="{plot.y(0) - plot.y(share):.1f}"/>'
         for a, b, share in shares[0]
-        if share > 0 and b > plot.low
+        if share > 0 and b > low and a < high
     ]
-    parts = [_axes(plot, "share", "similarity"), *bars]
+    parts = [_axes(plot, "share", name), *bars]
+    description = f"Histogram of {name}, median {same.median:.4g}"
     if baseline is not None:
         parts.append(f'<path class="shuffled" d="{_outline(plot, shares[1])}"/>')
-    description = f"Histogram of similarity, median {same.quantiles['0.5']:.3f}"
-    if baseline is not None:
-        description += f"; its baseline has median {baseline.quantiles['0.5']:.3f}"
-    return _figure(plot, f"{label}. {description}. Threshold {threshold:g}.", [*parts, _threshold(plot, threshold)])
+        description += f"; its baseline has median {baseline.median:.4g}"
+    if threshold is not None:
+        parts.append(_threshold(plot, threshold, sign))
+        description += f". Threshold {threshold:.3g}"
+    return _figure(plot, f"{label}. {description}.", parts)
 
 
-def threshold_curve(same: Curve, baseline: Curve | None, *, threshold: float, score: float, label: str) -> Markup:
-    """The RP score as a function of the threshold that defines it.
+def threshold_curve(
+    same: Curve, baseline: Curve | None, *, score: Score, sign: str, name: str, label: str
+) -> Markup:  # fmt: skip
+    """A share as a function of the threshold that defines it.
 
     Args:
         same: of the pair on the same noise.
         baseline: the same on shuffled noise, where there is one.
-        threshold, score: the point that the headline quotes.
+        score: the point that tables quote.
+        sign: of what the share counts.
+        name: of the measure, with its unit.
         label: what the pair is called.
     """
-    plot = Plot(low=min(same.thresholds))
-    parts = [_axes(plot, "share above", "threshold"), _threshold(plot, threshold)]
+    low, high = same.thresholds[0], same.thresholds[-1]
+    plot = Plot(low, high, nice_step((high - low) / 5))
+    parts = [_axes(plot, f"share {'below' if sign == '<' else 'above'}", f"threshold of {name}")]
+    description = f"{label}. Share at each threshold of {name}"
     if baseline is not None:
         parts.append(f'<path class="shuffled line" d="{_line(plot, baseline)}"/>')
     parts.append(f'<path class="same line" d="{_line(plot, same)}"/>')
-    parts.append(f'<circle class="same point" cx="{plot.x(threshold):.1f}" cy="{plot.y(score):.1f}" r="3.5"/>')
-    return _figure(plot, f"{label}. Share of noises above each threshold; {score:.3f} above {threshold:g}.", parts)
+    if score.threshold is not None:
+        share = 1 - score.value if sign == "≤" else score.value
+        parts.insert(1, _threshold(plot, score.threshold, sign))
+        point = plot.x(score.threshold), plot.y(share)
+        parts.append(f'<circle class="same point" cx="{point[0]:.1f}" cy="{point[1]:.1f}" r="3.5"/>')
+        description += f"; {share:.3f} at {score.threshold:.3g}"
+    return _figure(plot, f"{description}.", parts)
 
 
-def strip(score: Proportion, marks: Sequence[tuple[str, float]], *, label: str) -> Markup:
-    """A score between 0 and 1 with its interval as a dot and a whisker, and baselines as ticks: (CSS class, value)."""
+def strip(score: Score, marks: Sequence[tuple[str, float]], *, label: str) -> Markup:
+    """A share with its interval as a dot and a whisker, and baselines as ticks: (CSS class, value)."""
     plot = Plot(low=0.0, width=240, height=30, left=6, right=6, above=0, below=0)
     middle = plot.height / 2
     spans = {"noise-floor": (3, middle), "baseline": (middle, plot.height - 3)}  # above and below: they often coincide
@@ -95,21 +114,32 @@ def strip(score: Proportion, marks: Sequence[tuple[str, float]], *, label: str) 
         for kind, v in marks
         for top, bottom in [spans.get(kind, (5, plot.height - 5))]
     ]
-    low, high = plot.x(score.low), plot.x(score.high)
+    low, high = (score.value if end is None else end for end in (score.low, score.high))
     parts += [
-        f'<line class="whisker" x1="{low:.1f}" x2="{high:.1f}" y1="{middle}" y2="{middle}"/>',
+        f'<line class="whisker" x1="{plot.x(low):.1f}" x2="{plot.x(high):.1f}" y1="{middle}" y2="{middle}"/>',
         f'<circle class="same point" cx="{plot.x(score.value):.1f}" cy="{middle}" r="5"/>',
     ]
     described = "".join(f", {kind.replace('-', ' ')} {v:.3f}" for kind, v in marks)
-    return _figure(
-        plot, f"{label}: {score.value:.3f}, {score.low:.3f} to {score.high:.3f}{described}", parts, kind="strip"
-    )
+    return _figure(plot, f"{label}: {score.value:.3f}, {low:.3f} to {high:.3f}{described}", parts, kind="strip")
 
 
-def similarity_domain(shown: Iterable[Distribution]) -> float:
-    """Where the similarity axis starts: the lowest value rounded down to a fifth, at most 0."""
-    lowest = min(d.quantiles["0"] for d in shown)
-    return max(-1.0, min(0.0, floor(lowest * 5) / 5))
+def axis(shown: Iterable[Distribution], threshold: float | None) -> tuple[float, float, float]:
+    """Where an axis of values begins and ends, and the step of its ticks; all values, 0 and the threshold are on it."""
+    shown = list(shown)
+    edges = shown[0].edges
+    marks = [*([0.0] if edges[0] <= 0 <= edges[-1] else []), *([threshold] if threshold is not None else [])]
+    low = max(edges[0], min([*(d.quantiles["0"] for d in shown), *marks]))
+    high = min(edges[-1], max([*(d.quantiles["1"] for d in shown), *marks]))
+    if high <= low:
+        low, high = edges[0], edges[-1]
+    step = nice_step((high - low) / 5)
+    return max(edges[0], floor(low / step + 1e-9) * step), min(edges[-1], ceil(high / step - 1e-9) * step), step
+
+
+def nice_step(width: float) -> float:
+    """1, 2 or 5 times a power of ten, at least ``width`` but for rounding."""
+    power: float = 10.0 ** floor(log10(width))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= width * 0.999)
 
 
 def _figure(plot: Plot, description: str, parts: Sequence[str], *, kind: str = "chart") -> Markup:
@@ -126,21 +156,22 @@ def _axes(plot: Plot, y_label: str, x_label: str) -> str:
         y = plot.y(value)
         parts.append(f'<line class="grid" x1="{plot.left}" x2="{plot.width - plot.right}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text class="y" x="{plot.left - 6}" y="{y + 3.5:.1f}">{value:.0%}</text>')
-    for fifth in range(ceil(plot.low * 5), 6):
-        parts.append(
-            f'<text class="x" x="{plot.x(fifth / 5):.1f}" y="{plot.height - plot.below + 15}">{fifth / 5:g}</text>'
-        )
+    for tick in range(ceil(plot.low / plot.step - 1e-9), floor(plot.high / plot.step + 1e-9) + 1):
+        value = tick * plot.step
+        parts.append(f'<text class="x" x="{plot.x(value):.1f}" y="{plot.height - plot.below + 15}">{value:.6g}</text>')
     middle = (plot.left + plot.width - plot.right) / 2
-    parts.append(f'<text class="x name" x="{middle:.1f}" y="{plot.height - 4}">{x_label}</text>')
-    parts.append(f'<text class="name" x="2" y="10">{y_label}</text>')
+    parts.append(f'<text class="x name" x="{middle:.1f}" y="{plot.height - 4}">{escape(x_label)}</text>')
+    parts.append(f'<text class="name" x="2" y="10">{escape(y_label)}</text>')
     return "".join(parts)
 
 
-def _threshold(plot: Plot, threshold: float) -> str:
+def _threshold(plot: Plot, threshold: float, sign: str) -> str:
     x = plot.x(threshold)
+    before = x > plot.width / 3  # room for its name on the left
     return (
         f'<line class="threshold" x1="{x:.1f}" x2="{x:.1f}" y1="{plot.above - 8}" y2="{plot.y(0):.1f}"/>'
-        f'<text class="threshold-name" x="{x - 5:.1f}" y="{plot.above - 9}">&gt; {threshold:g}</text>'
+        f'<text class="threshold-name{"" if before else " after"}" x="{x + (-5 if before else 5):.1f}" '
+        f'y="{plot.above - 9}">{escape(sign)} {threshold:.3g}</text>'
     )
 
 
@@ -152,7 +183,7 @@ def _shares(distribution: Distribution) -> list[tuple[float, float, float]]:
 
 
 def _outline(plot: Plot, shares: Sequence[tuple[float, float, float]]) -> str:
-    inside = [(max(a, plot.low), b, share) for a, b, share in shares if b > plot.low]
+    inside = [(max(a, plot.low), min(b, plot.high), share) for a, b, share in shares if a < plot.high and b > plot.low]
     points = [f"M{plot.x(inside[0][0]):.1f},{plot.y(0):.1f}"]
     points += [f"V{plot.y(share):.1f}H{plot.x(b):.1f}" for _, b, share in inside]
     return "".join(points) + f"V{plot.y(0):.1f}Z"

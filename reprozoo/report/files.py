@@ -1,120 +1,90 @@
-"""Results in a folder: ``result.json``, ``pairs.csv`` and ``report.html``, each written wholly or not at all.
+"""Results in a folder: the report, ``result.json``, the values of single noises and their long table.
 
-The JSON holds every score with its provenance; the CSV holds the values of single noises, exact to the last bit of a
-float32; ``read_comparison`` puts the two together again.
+Each file is written wholly or not at all. ``result.json`` names the sha256 of the values file, so that scores and
+values of different runs are never read as one result (``report.reading``).
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save
 
-from reprozoo.base.errors import UsageError
 from reprozoo.base.files import ELSEWHERE, prepare_folder, write_whole
-from reprozoo.engine.results import Comparison, Generalization, PairScores, with_arrays
+from reprozoo.engine.result import BESIDE, ROW_COLUMNS, Comparison
 
-RESULT_FILE, PAIRS_FILE, NEIGHBOURS_FILE, REPORT_FILE = "result.json", "pairs.csv", "neighbours.csv", "report.html"
-PAIR_COLUMNS = ("model_a", "model_b", "index", "similarity", "mean_absolute_error", "same")
+REPORT_FILE, RESULT_FILE, VALUES_FILE, ROWS_FILE = "report.html", "result.json", "values.safetensors", "scores.csv"
+DIGEST = "values_sha256"
 
 
-def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
-    """Write all three files.
+def write_result(comparison: Comparison, folder: Path) -> list[Path]:
+    """Write all files of a result.
 
     Returns:
-        Their paths, the report first.
+        Their paths: report, result, values, table.
 
     Raises:
         UsageError: the folder cannot be written.
         PartialError: the disk is full.
     """
-    from reprozoo.report.html import comparison_html
+    from reprozoo.report.html import report_html
 
-    return _write_all(
-        folder,
-        {
-            REPORT_FILE: lambda: comparison_html(comparison),
-            RESULT_FILE: lambda: to_json(comparison),
-            PAIRS_FILE: lambda: pairs_csv(comparison),
-        },
-    )
-
-
-def write_generalization(result: Generalization, folder: Path) -> list[Path]:
-    """As ``write_comparison``, with the nearest training image of each noise in ``neighbours.csv``."""
-    from reprozoo.report.html import generalization_html
-
-    return _write_all(
-        folder,
-        {
-            REPORT_FILE: lambda: generalization_html(result),
-            RESULT_FILE: lambda: to_json(result),
-            NEIGHBOURS_FILE: lambda: neighbours_csv(result),
-        },
-    )
-
-
-def to_json(result: Comparison | Generalization) -> str:
-    """The document of ``result.json``."""
-    return json.dumps(result.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def pairs_csv(comparison: Comparison) -> str:
-    """A row for each pair and noise; ``same`` is 1 where the pair's similarity is above the threshold."""
-    threshold = np.float32(comparison.settings["threshold"])
-    indices = comparison.noise_indices
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(PAIR_COLUMNS)
-    for pair in _pairs(comparison):
-        if pair.similarities is None or pair.mean_absolute_errors is None:
-            continue
-        for index, similarity, error in zip(indices, pair.similarities, pair.mean_absolute_errors, strict=True):
-            same = int(similarity > threshold)
-            writer.writerow((pair.model_a, pair.model_b, index, f"{similarity:.9g}", f"{error:.9g}", same))
-    return buffer.getvalue()
-
-
-def neighbours_csv(result: Generalization) -> str:
-    """A row for each noise: its nearest training image and their similarity."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(("index", "train_index", "similarity"))
-    writer.writerows((n.index, n.train_index, f"{n.similarity:.9g}") for n in result.neighbours)
-    return buffer.getvalue()
-
-
-def read_comparison(folder: Path) -> Comparison:
-    """The comparison that ``write_comparison`` wrote, with the values of single noises but without images.
-
-    Raises:
-        UsageError: a file is missing, or is not what it should be.
-    """
-    try:
-        comparison = Comparison.from_json(json.loads((folder / RESULT_FILE).read_text(encoding="utf-8")))
-        rows = list(csv.DictReader(io.StringIO((folder / PAIRS_FILE).read_text(encoding="utf-8"))))
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UsageError(f"cannot read the results in {folder}: {error}") from error
-    values: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    for row in rows:
-        pair = values.setdefault((row["model_a"], row["model_b"]), [])
-        pair.append((float(row["similarity"]), float(row["mean_absolute_error"])))
-    arrays = {key: np.array(pair, dtype=np.float32).reshape(-1, 2).T for key, pair in values.items()}
-    return with_arrays(comparison, {key: (array[0], array[1]) for key, array in arrays.items()})
-
-
-def _pairs(comparison: Comparison) -> Iterator[PairScores]:
-    yield from comparison.pairs
-    for baseline in comparison.baselines:
-        yield from baseline.pairs
-
-
-def _write_all(folder: Path, contents: dict[str, Callable[[], str]]) -> list[Path]:
+    values = values_bytes(comparison)
+    contents = {
+        REPORT_FILE: report_html(comparison).encode(),
+        RESULT_FILE: _document(comparison, values).encode(),
+        VALUES_FILE: values,
+        ROWS_FILE: scores_csv(comparison).encode(),
+    }
     prepare_folder(folder)
-    for name, content in contents.items():
-        write_whole(folder / name, content().encode(), remedy=ELSEWHERE)
+    for name in (VALUES_FILE, ROWS_FILE, RESULT_FILE, REPORT_FILE):  # the result last of what belongs together
+        write_whole(folder / name, contents[name], remedy=ELSEWHERE)
     return [folder / name for name in contents]
+
+
+def to_json(comparison: Comparison) -> str:
+    """The document of ``result.json``."""
+    return _document(comparison, values_bytes(comparison))
+
+
+def scores_csv(comparison: Comparison) -> str:
+    """A row for each measurement and noise, values exact to the last bit (``ROW_COLUMNS``)."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(ROW_COLUMNS)
+    digits = {(m.measure, m.pairing, m.a, m.b): _digits(m.values) for m in comparison.measurements}
+    for *columns, value in comparison.rows():
+        measure, pairing, a, b, *_ = columns
+        writer.writerow((*columns, f"{value:.{digits[str(measure), str(pairing), str(a), str(b)]}g}"))
+    return buffer.getvalue()
+
+
+def values_bytes(comparison: Comparison) -> bytes:
+    """The values of single noises as a safetensors file: "0.values", "0.partners", "0.own" of the first measurement."""
+    return save(dict(_arrays(comparison)))
+
+
+def _arrays(comparison: Comparison) -> Iterator[tuple[str, NDArray[Any]]]:
+    for number, measurement in enumerate(comparison.measurements):
+        for name in BESIDE:
+            array = getattr(measurement, name)
+            if array is not None:
+                yield f"{number}.{name}", np.ascontiguousarray(array)
+
+
+def _document(comparison: Comparison, values: bytes) -> str:
+    document = comparison.to_json() | {DIGEST: hashlib.sha256(values).hexdigest()}
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _digits(values: NDArray[Any] | None) -> int:
+    """Significant digits that tell every value of a type from the next."""
+    return 9 if values is not None and values.dtype.itemsize <= 4 else 17

@@ -1,32 +1,30 @@
-"""The grid of images: which noises are shown, and the pictures themselves as one sprite sheet a row.
+"""The grids of images: the same noises through every model, and generated images beside the nearest of a data set.
 
-Small images are embedded as they are and enlarged without smoothing; large ones are reduced, because the page is one
-file. A page holds at most ``MAX_NOISES`` noises and about ``MAX_PIXEL_BYTES`` of raw pixels.
+A column is a noise, a row a side. The lowest noises of every pair are always there; others are spread evenly over the
+ranks. Where noises of many pairs are more than a page holds, a column has pictures of the pairs that it is there for.
 """
 
 from __future__ import annotations
 
 import base64
-import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from reprozoo.engine.results import OBSERVATION, TRUTH, Comparison, Generalization
-from reprozoo.report import words
+from reprozoo.base.errors import UsageError
+from reprozoo.engine.result import Comparison, Measurement
+from reprozoo.measures.base import MeasureFacts
+from reprozoo.report import tiles
+from reprozoo.report.findings import NEAREST, SAME, SIGNS, Column, Findings, Pair, measures_of
+from reprozoo.report.tiles import Pixels
+from reprozoo.report.verdict import data_words
 
-MAX_NOISES = 100
-MAX_PIXEL_BYTES = 24_000_000
-MAX_TILE = 128  # pixels; a tile is shown at 82, or twice that on a dense screen
-NATIVE_TILE = 64  # up to here pixels are shown as squares
 BLOCK_WIDTH = 10
-SHEET_COLUMNS = 10
-
-Pixels = NDArray[np.uint8]
+MOST_NUMBERS = 400_000  # under images, over all measures; beyond, the headline's measure has them alone
 
 
 @dataclass(frozen=True)
@@ -34,18 +32,20 @@ class Cell:
     """One picture of the grid.
 
     Attributes:
-        position: CSS background-position of its tile in the row's sheet.
-        similarity: to the picture of the reference row; None in that row itself.
+        position: CSS background-position of its tile in the row's sheet; None where it is not on the page.
+        value: text of the first measure between it and the picture of the reference row; empty in that row itself.
+        close: whether the value is on the closer side of the threshold; None where there is no threshold.
         alt: what the picture is, in words.
     """
 
-    position: str
-    similarity: float | None
+    position: str | None
+    value: str
+    close: bool | None
     alt: str
 
 
 @dataclass(frozen=True)
-class Column:
+class GridColumn:
     """One noise: its index and a cell a row."""
 
     index: int
@@ -54,194 +54,378 @@ class Column:
 
 @dataclass(frozen=True)
 class Gallery:
-    """The grid as the template needs it, columns from least to most similar.
+    """A grid as the template needs it, columns from least to most alike.
 
     Attributes:
-        title: of the section.
-        rows: names of the rows; the first ``references`` have similarities to each other.
+        rows: names of the rows; the first ``references`` may be what the others are compared with.
+        measures: (id, title) of those that columns can be sorted by.
         blocks: columns in runs of ``BLOCK_WIDTH``.
-        sheets: per row, a base64 PNG.
+        sheets: per row, a base64 PNG, and how many columns and rows of tiles it has.
         data: what the page's script sorts by.
+        choose_reference: whether there is a choice of it.
     """
 
     title: str
     rows: list[str]
-    blocks: list[list[Column]]
-    sheets: list[str]
-    sheet_columns: int
-    sheet_rows: int
+    measures: list[tuple[str, str]]
+    blocks: list[list[GridColumn]]
+    sheets: list[tuple[str, int, int]]
     aspect: float
     pixelated: bool
-    threshold: float
     note: str
     data: dict[str, Any]
     choose_reference: bool
     references: int
 
 
-def comparison_gallery(comparison: Comparison) -> Gallery | None:
-    """The same noises through every model and baseline; None where images or per-noise values are not at hand."""
-    if comparison.image_loader is None or any(pair.similarities is None for pair in comparison.pairs):
-        return None
-    runs = [*comparison.models, *(baseline.run for baseline in comparison.baselines)]
-    labels = [run.label for run in runs]
-    place = {label: i for i, label in enumerate(labels)}
-    pairs: dict[tuple[int, int], NDArray[np.float32]] = {}
-    for pair in [*comparison.pairs, *(pair for baseline in comparison.baselines for pair in baseline.pairs)]:
-        if pair.similarities is not None:
-            first, second = sorted((place[pair.model_a], place[pair.model_b]))
-            pairs[first, second] = pair.similarities
-    mean = np.mean([pair.similarities for pair in comparison.pairs if pair.similarities is not None], axis=0)
-    observed = (OBSERVATION, TRUTH) if words.reconstructions(comparison) else ()
-    shapes = [run.image_shape for run in runs]
-    rows = chosen_rows(mean, limit=_limit([*shapes, *[shapes[0]] * len(observed)]))
-    indices = [comparison.noise_indices[row] for row in rows]
-    images = [comparison.images(label, indices) for label in (*labels, *observed)]
-    values = {key: array[rows] for key, array in pairs.items()}
-    note = _note(len(rows), comparison.num_samples, images[0], "the mean over all pairs of models")
-    alts = [[f"{label}, noise {index}" for index in indices] for label in (*labels, *observed)]
-    threshold = float(comparison.settings["threshold"])
-    return assemble(
-        [*labels, *observed], indices, images, values, alts, threshold, note,
-        title="The same noises through every model", sortable=len(comparison.models), references=len(labels),
-    )  # fmt: skip
+@dataclass
+class Grid:
+    """What a gallery is made of.
 
-
-def generalization_gallery(result: Generalization) -> Gallery | None:
-    """Generated images over the training image nearest to each; None where images are not at hand."""
-    if result.image_loader is None:
-        return None
-    similarity = np.array([neighbour.similarity for neighbour in result.neighbours], dtype=np.float32)
-    rows = chosen_rows(similarity, limit=_limit([result.model.image_shape] * 2))
-    chosen = [result.neighbours[row] for row in rows]
-    images = [
-        result.images(result.model.label, [neighbour.index for neighbour in chosen]),
-        result.images("train", [neighbour.train_index for neighbour in chosen]),
-    ]
-    alts = [
-        [f"{result.model.label}, noise {neighbour.index}" for neighbour in chosen],
-        [f"nearest training image, number {neighbour.train_index}" for neighbour in chosen],
-    ]
-    note = _note(len(rows), len(similarity), images[0], "similarity to the nearest training image")
-    labels, indices = [result.model.label, "nearest training image"], [neighbour.index for neighbour in chosen]
-    threshold = float(result.settings["threshold"])
-    title = "Generated images and the nearest training images"
-    pairs = {(0, 1): similarity[rows]}
-    return assemble(labels, indices, images, pairs, alts, threshold, note, title=title, sortable=2)
-
-
-def chosen_rows(similarity: NDArray[Any], *, limit: int) -> list[int]:
-    """At most ``limit`` rows, from least to most similar, evenly over the ranks and with both extremes."""
-    ranked = np.argsort(similarity, kind="stable")
-    picks = np.linspace(0, len(ranked) - 1, min(limit, len(ranked))).round().astype(int)
-    return [int(ranked[pick]) for pick in dict.fromkeys(picks.tolist())]
-
-
-def assemble(
-    rows: Sequence[str],
-    indices: Sequence[int],
-    images: Sequence[Pixels],
-    pairs: Mapping[tuple[int, int], NDArray[np.float32]],
-    alts: Sequence[Sequence[str]],
-    threshold: float,
-    note: str,
-    *,
-    title: str,
-    sortable: int,
-    references: int | None = None,
-) -> Gallery:
-    """The gallery of already chosen noises.
-
-    Args:
-        rows: names; the first is the reference until the reader chooses another.
+    Attributes:
+        rows: labels of sides, or names of rows.
         indices: noise index of each column.
-        images: per row, (n, channels, height, width) uint8.
-        pairs: (row, row) in ascending order -> similarity of each column.
-        alts: per row and column, what the picture is.
-        threshold: similarities strictly above it are marked.
-        note: what the reader is told about the choice.
-        title: of the section.
-        sortable: how many of the rows count when columns are sorted; the baselines after them do not.
-        references: how many of the rows have similarities to others; all by default. What was observed has none.
+        images: per row, of the columns in ``shown`` of that row.
+        shown: per row, the columns that have a picture.
+        alts: per row and column.
+        measures: those of the numbers under images.
+        pairs: measure id -> (row, row) in ascending order -> value of each column.
+        sortable: how many rows count when columns are sorted; baselines after them do not.
+        partners: row -> the row that it is always compared with; empty where the reader chooses.
     """
-    columns = min(SHEET_COLUMNS, len(indices))
-    sheet_rows = -(-len(indices) // columns)
-    cells = [
-        Column(
-            index,
-            [Cell(_position(k, columns, sheet_rows), _value(pairs, row, k), alts[row][k]) for row in range(len(rows))],
-        )
-        for k, index in enumerate(indices)
-    ]
-    height, width = images[0].shape[2:]
-    numbers = {f"{a},{b}": [round(float(v), 6) for v in values] for (a, b), values in pairs.items()}
+
+    title: str
+    note: str
+    rows: list[str]
+    indices: list[int]
+    images: list[Pixels]
+    shown: list[list[int]]
+    alts: list[list[str]]
+    measures: list[MeasureFacts]
+    thresholds: dict[str, tuple[float, str]]
+    pairs: dict[str, dict[tuple[int, int], NDArray[Any]]]
+    sortable: int
+    references: int
+    partners: dict[int, int] = field(default_factory=dict)
+
+
+def galleries(found: Findings) -> list[Gallery]:
+    """Every grid of a result; none where images or the values of single noises are not at hand."""
+    grids = (models_grid(found), neighbours_grid(found))
+    return [assemble(grid) for grid in grids if grid is not None]
+
+
+# --- the same noises through every model -----------------------------------------------------------------------------
+
+
+def models_grid(found: Findings) -> Grid | None:
+    """Models, baselines and parts of a problem, noise by noise."""
+    comparison = found.comparison
+    pairs = found.pairs or found.baseline_pairs
+    head = _first_measured(found, pairs)
+    if comparison.image_loader is None or head is None:
+        return None
+    closeness = {pair: values for pair in pairs if (values := _closeness(found, head, pair)) is not None}
+    labels = _at_hand(comparison, [s.label for s in comparison.of_role("model", "baseline", "reference")])
+    if not labels:
+        return None
+    limit = tiles.full_columns([comparison.side(label).image_shape for label in labels])
+    always, wanted_by = _always(closeness)
+    rows = tiles.chosen_rows(np.mean(list(closeness.values()), axis=0), always, limit=limit)
+    whole = _whole_columns(rows, always, wanted_by, limit)
+    shown = [_shown(rows, whole, wanted_by, label, comparison) for label in labels]
+    noises = comparison.noise_indices
+    indices = [noises[row] for row in rows]
+    measures = _shown_measures(found, len(rows))
+    sortable = [s.label for s in comparison.models if s.label in labels]
+    references = [s.label for s in comparison.of_role("model", "baseline") if s.label in labels]
+    return Grid(
+        title="The same noises through every model" if comparison.noise else "The images of every side, by index",
+        note=_note(rows, comparison, whole, head, labels),
+        rows=labels,
+        indices=indices,
+        images=[comparison.images(label, [indices[k] for k in columns])
+                for label, columns in zip(labels, shown, strict=True)],
+        shown=shown,
+        alts=[[f"{label}, noise {index}" for index in indices] for label in labels],
+        measures=measures,
+        thresholds=_thresholds(found.columns),
+        pairs={facts.id: _pair_values(found, facts, references, rows) for facts in measures},
+        sortable=len(sortable),
+        references=len(references),
+    )  # fmt: skip
+
+
+def _first_measured(found: Findings, pairs: Sequence[Pair]) -> MeasureFacts | None:
+    """The headline's measure, or the first whose values are at hand for every pair."""
+    for facts in measures_of(found.columns):
+        if pairs and all(_values(found.get(facts.id, SAME, *pair)) is not None for pair in pairs):
+            return facts
+    return None
+
+
+def _always(closeness: Mapping[Pair, NDArray[Any]]) -> tuple[list[int], dict[int, set[str]]]:
+    """The lowest rows of every pair, those of most pairs first, and the sides that each is shown for."""
+    wanted_by: dict[int, set[str]] = {}
+    counts: Counter[int] = Counter()
+    for pair, values in closeness.items():
+        for row in tiles.lowest_rows(values):
+            wanted_by.setdefault(row, set()).update(pair)
+            counts[row] += 1
+    return [row for row, _ in counts.most_common()], wanted_by
+
+
+def _whole_columns(
+    rows: Sequence[int], always: Sequence[int], wanted_by: Mapping[int, set[str]], limit: int
+) -> set[int]:  # fmt: skip
+    """The rows of the result whose column has a picture of every side."""
+    others = [row for row in rows if row not in wanted_by]
+    return set([*always, *others][: max(limit, 1)])
+
+
+def _shown(
+    rows: Sequence[int], whole: set[int], wanted_by: Mapping[int, set[str]], label: str, comparison: Comparison
+) -> list[int]:  # fmt: skip
+    """The columns that have a picture of a side: the whole ones, and those of its own pairs."""
+    everywhere = comparison.side(label).role != "model"
+    return [
+        k for k, row in enumerate(rows) if row in whole or (not everywhere and label in wanted_by.get(row, ()))
+    ] or [0]  # fmt: skip
+
+
+def _shown_measures(found: Findings, columns: int) -> list[MeasureFacts]:
+    measures = measures_of(found.columns)
+    numbers = columns * len(measures) * (len(found.pairs) + len(found.baseline_pairs))
+    return measures if numbers <= MOST_NUMBERS else measures[:1]
+
+
+def _pair_values(
+    found: Findings, facts: MeasureFacts, labels: Sequence[str], rows: Sequence[int]
+) -> dict[tuple[int, int], NDArray[Any]]:  # fmt: skip
+    place = {label: i for i, label in enumerate(labels)}
+    values = {}
+    for pair in [*found.pairs, *found.baseline_pairs]:
+        own = _values(found.get(facts.id, SAME, *pair))
+        if own is not None and all(label in place for label in pair):
+            first, second = sorted(place[label] for label in pair)
+            values[first, second] = own[list(rows)]
+    return values
+
+
+# --- generated images and the nearest of a data set ------------------------------------------------------------------
+
+
+def neighbours_grid(found: Findings) -> Grid | None:
+    """Generated images, each over the image of the data set nearest to it by the headline's measure."""
+    comparison = found.comparison
+    pairs = found.searched
+    searching = [f for f in measures_of(found.nearest_columns) if _all_searched(found, f, pairs)]
+    if comparison.image_loader is None or not searching:
+        return None
+    head = searching[0]
+    measured = [m for pair in pairs if (m := found.get(head.id, NEAREST, *pair)) is not None]
+    closeness = [-_far(head, m) for m in measured]
+    labels = _at_hand(comparison, dict.fromkeys(label for m in measured for label in (m.a, m.b)))
+    measured = [m for m in measured if m.a in labels]
+    if not measured:
+        return None
+    limit = tiles.full_columns([comparison.side(m.a).image_shape for m in measured for _ in range(2)])
+    always = {row for values in closeness for row in tiles.lowest_rows(-values)}  # the likeliest copies
+    rows = tiles.chosen_rows(np.mean(closeness, axis=0), always, limit=limit)
+    noises = comparison.noise_indices
+    indices = [noises[row] for row in rows]
+    grid = Grid(
+        title="Generated images and the nearest images",
+        note=_note(rows, comparison, set(rows), head, labels, lowest=False),
+        rows=[], indices=indices, images=[], shown=[], alts=[], measures=searching,
+        thresholds=_thresholds(found.nearest_columns), pairs={f.id: {} for f in searching}, sortable=0, references=0,
+    )  # fmt: skip
+    for m in measured:
+        _add_neighbours(grid, found, m, rows, nearest_at_hand=m.b in labels)
+    grid.sortable = grid.references = len(grid.rows)
+    return grid
+
+
+def _all_searched(found: Findings, facts: MeasureFacts, pairs: Sequence[Pair]) -> bool:
+    measured = [found.get(facts.id, NEAREST, *pair) for pair in pairs]
+    return bool(pairs) and all(_values(m) is not None and m is not None and m.partners is not None for m in measured)
+
+
+def _add_neighbours(grid: Grid, found: Findings, m: Measurement, rows: Sequence[int], *, nearest_at_hand: bool) -> None:
+    """The row of a model, and the row of the images nearest to its own."""
+    comparison = found.comparison
+    partners = np.atleast_2d(np.asarray(m.partners))[0][list(rows)].tolist()
+    own = len(grid.rows)
+    every = list(range(len(rows)))
+    grid.rows.append(m.a)
+    grid.images.append(comparison.images(m.a, grid.indices))
+    grid.alts.append([f"{m.a}, noise {index}" for index in grid.indices])
+    grid.shown.append(every)
+    if nearest_at_hand:
+        grid.rows.append(f"nearest of {data_words(comparison)}")
+        grid.images.append(comparison.images(m.b, partners))
+        grid.alts.append([f"nearest image of {m.b}, number {partner}" for partner in partners])
+        grid.shown.append(every)
+        for facts in grid.measures:
+            values = _values(found.get(facts.id, NEAREST, m.a, m.b))
+            assert values is not None, facts.id
+            grid.pairs[facts.id][own, own + 1] = values[list(rows)]
+        grid.partners |= {own: own + 1, own + 1: own}
+
+
+# --- the grid as the template needs it -------------------------------------------------------------------------------
+
+
+def assemble(grid: Grid) -> Gallery:
+    """The gallery of a grid."""
+    first = grid.measures[0]
+    threshold = grid.thresholds.get(first.id)
+    positions = [_positions(shown, len(grid.indices)) for shown in grid.shown]
+
+    def cell(row: int, k: int) -> Cell:
+        other = grid.partners.get(row, 0)
+        pair = (min(row, other), max(row, other))
+        values = grid.pairs[first.id].get(pair) if row != other and (not grid.partners or row > other) else None
+        value = None if values is None else float(values[k])
+        text = "" if value is None else f"{value:.{first.decimals}f}"
+        return Cell(positions[row][k], text, _is_close(value, first, threshold), grid.alts[row][k])
+
+    cells = [GridColumn(index, [cell(row, k) for row in range(len(grid.rows))]) for k, index in enumerate(grid.indices)]
+    height, width = grid.images[0].shape[2:]
     return Gallery(
-        title=title,
-        rows=list(rows),
+        title=grid.title,
+        rows=grid.rows,
+        measures=[(facts.id, _measure_title(facts, grid.measures)) for facts in grid.measures],
         blocks=[cells[start : start + BLOCK_WIDTH] for start in range(0, len(cells), BLOCK_WIDTH)],
-        sheets=[base64.b64encode(sprite_sheet(row, columns)).decode() for row in images],
-        sheet_columns=columns,
-        sheet_rows=sheet_rows,
+        sheets=[_sheet(images) for images in grid.images],
         aspect=width / height,
-        pixelated=max(height, width) <= NATIVE_TILE,
-        threshold=threshold,
-        note=note,
-        data={"noises": list(indices), "pairs": numbers, "sortable": sortable, "threshold": threshold,
-              "width": BLOCK_WIDTH},
-        choose_reference=(len(rows) if references is None else references) > 2,
-        references=len(rows) if references is None else references,
+        pixelated=max(height, width) <= tiles.NATIVE_TILE,
+        note=grid.note,
+        data=_data(grid),
+        choose_reference=not grid.partners and grid.references > 2,
+        references=grid.references,
+    )
+
+
+def _data(grid: Grid) -> dict[str, Any]:
+    """What the script sorts by and writes under images."""
+    return {
+        "noises": grid.indices,
+        "width": BLOCK_WIDTH,
+        "sortable": grid.sortable,
+        "partners": {str(row): other for row, other in grid.partners.items()},
+        "measures": [
+            {
+                "id": facts.id,
+                "decimals": facts.decimals,
+                "higher": facts.closer == "higher",
+                "threshold": grid.thresholds.get(facts.id, (None, ""))[0],
+                "pairs": {
+                    f"{a},{b}": [float(f"{value:.6g}") for value in values.tolist()]
+                    for (a, b), values in grid.pairs[facts.id].items()
+                },
+            }
+            for facts in grid.measures
+        ],
+    }
+
+
+def _sheet(images: Pixels) -> tuple[str, int, int]:
+    columns = min(tiles.SHEET_COLUMNS, len(images))
+    return base64.b64encode(tiles.sprite_sheet(images, columns)).decode(), columns, -(-len(images) // columns)
+
+
+def _positions(shown: Sequence[int], count: int) -> list[str | None]:
+    """CSS positions in a row's sheet, by column; None for columns without a picture."""
+    columns = min(tiles.SHEET_COLUMNS, len(shown))
+    rows = -(-len(shown) // columns)
+    place = {column: i for i, column in enumerate(shown)}
+    return [tiles.position(place[k], columns, rows) if k in place else None for k in range(count)]
+
+
+def _is_close(value: float | None, facts: MeasureFacts, threshold: tuple[float, str] | None) -> bool | None:
+    if value is None or threshold is None:
+        return None
+    return value > threshold[0] if facts.closer == "higher" else value < threshold[0]
+
+
+def _thresholds(columns: Iterable[Column]) -> dict[str, tuple[float, str]]:
+    """Measure id -> the threshold of its first share, and the sign."""
+    found: dict[str, tuple[float, str]] = {}
+    for column in columns:
+        if column.is_share and column.spec.get("at") is not None:
+            found.setdefault(column.measure.id, (float(column.spec["at"]), SIGNS[column.kind]))
+    return found
+
+
+def _measure_title(facts: MeasureFacts, among: Sequence[MeasureFacts]) -> str:
+    titles = [other.title for other in among]
+    return f"{facts.title}, {facts.descriptor or facts.name}" if titles.count(facts.title) > 1 else facts.title
+
+
+def _values(measurement: Measurement | None) -> NDArray[Any] | None:
+    """(n,) of the first round."""
+    if measurement is None or measurement.values is None:
+        return None
+    values: NDArray[Any] = np.atleast_2d(measurement.values)[0]
+    return values
+
+
+def _closeness(found: Findings, facts: MeasureFacts, pair: Pair) -> NDArray[Any] | None:
+    measurement = found.get(facts.id, SAME, *pair)
+    if measurement is None or measurement.values is None:
+        return None
+    closeness: NDArray[Any] = -_far(facts, measurement)
+    return closeness
+
+
+def _far(facts: MeasureFacts, measurement: Measurement) -> NDArray[Any]:
+    """(n,) larger where images differ more."""
+    values = np.atleast_2d(np.asarray(measurement.values, np.float64))[0]
+    away: NDArray[Any] = -values if facts.closer == "higher" else values
+    return away
+
+
+def _at_hand(comparison: Comparison, labels: Iterable[str]) -> list[str]:
+    """The sides whose images can be read."""
+    first = comparison.noise_indices[:1]
+    return [
+        label
+        for label in labels
+        if _readable(comparison.images, label, [0] if comparison.side(label).role == "data" else first)
+    ]
+
+
+def _readable(read: Callable[[str, Sequence[int]], Pixels], label: str, indices: Sequence[int]) -> bool:
+    try:
+        read(label, indices)
+    except UsageError:
+        return False
+    return True
+
+
+def _note(
+    rows: Sequence[int],
+    comparison: Comparison,
+    whole: set[int],
+    head: MeasureFacts,
+    labels: Sequence[str],
+    *,
+    lowest: bool = True,
+) -> str:
+    total, shape = comparison.num_samples, comparison.side(labels[0]).image_shape
+    which = "that are least alike of every pair" if lowest else "that are nearest to the data set"
+    text = f"All {total:,} noises are here." if len(rows) == total else (
+        f"{len(rows):,} of {total:,} noises are here: the {tiles.LOWEST} {which} by {head.title}, and others evenly "
+        "over its ranks."
     )  # fmt: skip
-
-
-def sprite_sheet(images_u8: Pixels, columns: int) -> bytes:
-    """A PNG of all images in reading order, edge to edge, each at most ``MAX_TILE`` pixels wide and high."""
-    tiles = np.stack([np.asarray(tile(image)) for image in images_u8])
-    count, height, width, channels = tiles.shape
-    rows = -(-count // columns)
-    canvas = np.zeros((rows * columns, height, width, channels), dtype=np.uint8)
-    canvas[:count] = tiles
-    sheet = canvas.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
-    buffer = io.BytesIO()
-    pixels = sheet.reshape(rows * height, columns * width, channels)
-    Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
-
-
-def tile(image_u8: Pixels) -> Pixels:
-    """One (channels, height, width) image as (height, width, 1 or 3), reduced to ``MAX_TILE`` where it is larger."""
-    pixels = np.ascontiguousarray(image_u8.transpose(1, 2, 0))
-    if pixels.shape[2] not in (1, 3):
-        pixels = pixels[:, :, :1]  # no colours to show: the first channel
-    height, width = pixels.shape[:2]
-    scale = MAX_TILE / max(height, width)
-    if scale >= 1:
-        return pixels
-    picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    reduced = np.asarray(picture.resize(size, Image.Resampling.LANCZOS), dtype=np.uint8)
-    return reduced.reshape(size[1], size[0], -1)
-
-
-def _limit(shapes: Sequence[Sequence[int]]) -> int:
-    """Noises that fit: their tiles over all rows stay within ``MAX_PIXEL_BYTES``."""
-    each = sum(shape[0] * min(shape[1], MAX_TILE) * min(shape[2], MAX_TILE) for shape in shapes)
-    return max(1, min(MAX_NOISES, MAX_PIXEL_BYTES // each))
-
-
-def _position(k: int, columns: int, rows: int) -> str:
-    across, down = k % columns / max(columns - 1, 1), k // columns / max(rows - 1, 1)
-    return f"{across:.4%} {down:.4%}"
-
-
-def _value(pairs: Mapping[tuple[int, int], NDArray[np.float32]], row: int, k: int) -> float | None:
-    return float(pairs[0, row][k]) if (0, row) in pairs else None
-
-
-def _note(shown: int, total: int, images: Pixels, order: str) -> str:
-    height, width = images.shape[2:]
-    text = f"All {total:,} noises are here." if shown == total else (
-        f"{shown:,} of {total:,} noises are here, chosen evenly over the ranks of {order}, both extremes included."
-    )  # fmt: skip
-    if max(height, width) > MAX_TILE:
-        text += f" The images are {width} × {height} pixels and reduced here."
-    return text + " The number under an image is its similarity; a filled dot means above the threshold."
+    if len(whole) < len(rows):
+        text += (
+            f" {len(whole):,} of them have a picture of every model, the others of pairs that are least alike there."
+        )
+    if max(shape[1:]) > tiles.MAX_TILE:
+        text += f" The images are {shape[2]} × {shape[1]} pixels and reduced here."
+    missing = [side.label for side in comparison.models if side.label not in labels]
+    if missing:
+        text += f" The images of {', '.join(missing)} are not in the store any more."
+    return text + " A filled dot under an image means: on the closer side of the threshold."

@@ -10,35 +10,34 @@ import base64
 import hashlib
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from reprozoo.engine.results import Comparison, Generalization
-from reprozoo.report.page import Page, comparison_page, generalization_page
+from reprozoo.engine.result import Comparison
+from reprozoo.report.page import page_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 
-def comparison_html(comparison: Comparison) -> str:
-    """The report of ``compare`` and ``score`` as one HTML document."""
-    return _render("comparison.html", comparison_page(comparison))
-
-
-def generalization_html(result: Generalization) -> str:
-    """The report of ``generalize`` as one HTML document."""
-    return _render("generalization.html", generalization_page(result))
-
-
-def _render(template: str, page: Page) -> str:
-    script, css = _asset("report.js"), _asset("report.css")
+def report_html(comparison: Comparison) -> str:
+    """The report of a result as one HTML document."""
+    script = _asset("report.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return (
-        _environment()
-        .get_template(template)
-        .render(page=page, css=Markup(css), script=Markup(script), script_hash=f"sha256-{digest}")  # our own files
-    )
+    own = {"css": Markup(_asset("report.css")), "script": Markup(script), "script_hash": f"sha256-{digest}"}
+    return _rendered("report.html", page=page_of(comparison), **own)
+
+
+def notebook_html(comparison: Comparison) -> str:
+    """A result in a notebook: what it means, its scores, and a few images."""
+    from reprozoo.report.notebook import notebook_of
+
+    return _rendered("notebook.html", note=notebook_of(comparison))
+
+
+def _rendered(template: str, **values: Any) -> str:
+    return _environment().get_template(template).render(**values)
 
 
 @cache

@@ -1,34 +1,16 @@
-"""How a result came about, as rows of text: settings, cards, digests, environment, and the command that repeats it."""
+"""How a result came about, as rows of text: question, cards, digests, environment, and the command that repeats it."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from reprozoo.engine.results import Comparison, Generalization, ModelRun
+from reprozoo.base.errors import ReprozooError
+from reprozoo.engine.question import Question
+from reprozoo.engine.result import Comparison, SideRecord
+from reprozoo.report.findings import REPEAT, Findings
 from reprozoo.report.plain import Rows, rows_of
-from reprozoo.report.words import spread
 
-OPTION_FLAGS = {
-    "dataset": "--data",
-    "split": "--split",
-    "num_samples": "-n",
-    "seed": "--seed",
-    "noise_file": "--noise",
-    "descriptor": "--descriptor",
-    "threshold": "--threshold",
-    "mae_threshold": "--mae-threshold",
-    "device": "--device",
-    "dtype": "--dtype",
-    "batch_size": "--batch-size",
-    "noise_floor": "--noise-floor",
-    "inverse": "--inverse",
-    "observation": "--observation",
-    "observation_noise": "--observation-noise",
-    "solver": "--solver",
-}
-SCORE_OPTIONS = ("descriptor", "threshold", "mae_threshold")
 CARD_ROWS = (
     "title",
     "family",
@@ -43,81 +25,80 @@ CARD_ROWS = (
 )
 
 
-def command_of(result: Comparison | Generalization) -> str:
-    """The command line that makes the result again, with every choice written out, quoted for a shell.
+def command_of(comparison: Comparison) -> tuple[str, bool]:
+    """The command line that makes the result again, and whether the question was about Python objects.
 
-    Empty where no option can say what was chosen from Python.
+    The command is empty for objects, and for a question of another version.
     """
-    settings = result.settings
-    if _only_from_python(result):
-        return ""
-    specs = list(map(str, settings.get("specs") or []))
-    if isinstance(result, Generalization):
-        verb, specs = "generalize", specs or [result.model.spec]
-    else:
-        verb, specs = "compare" if result.noise else "score", specs or [run.spec for run in result.models]
-    words = ["reprozoo", verb, *specs]
-    for name, flag in OPTION_FLAGS.items():
-        value = settings.get(name)
-        if value is not None and not (verb == "score" and name not in SCORE_OPTIONS):
-            words += [flag, _number(value) if isinstance(value, float) else str(value)]
-    words += ["--mirror"] if settings.get("mirror") else []
-    words += _condition_words(result.conditions)
-    return shlex.join([*words, *_baseline_words(result)])
+    question = dict(comparison.question)
+    objects = bool(question.pop("objects", None))
+    if objects or not question:
+        return "", objects
+    try:
+        return Question.from_json(question).command(), False
+    except ReprozooError:
+        return "", False
 
 
-def _only_from_python(result: Comparison | Generalization) -> bool:
-    """Whether the noise was no bank's and no file's, or random classes were drawn from another seed than the noise."""
-    seed, file = result.settings.get("seed"), result.settings.get("noise_file")
-    if result.noise and seed is None and file is None:
-        return True
-    return file is None and result.conditions.get("random_class", {}).get("seed", seed) != seed
-
-
-def _number(value: float) -> str:
-    """Short where that is the number, exact otherwise."""
-    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
-
-
-def _condition_words(conditions: Mapping[str, Any]) -> list[str]:
-    if "random_class" in conditions:
-        return ["--class", "random"]
-    turns = conditions.get("in_turn", ())
-    labels = [str(condition["class_label"]) for condition in turns if "class_label" in condition]
-    prompts = [word for condition in turns if "prompt" in condition for word in ("--prompt", condition["prompt"])]
-    return [*(["--class", ",".join(labels)] if labels else []), *prompts]
-
-
-def _baseline_words(result: Comparison | Generalization) -> list[str]:
-    """Nothing where they were found by themselves, as they will be again."""
-    if not isinstance(result, Comparison) or result.settings.get("automatic_baselines", True):
-        return []
-    if not result.baselines:
-        return ["--no-baseline"]
-    return [word for baseline in result.baselines for word in ("--baseline", baseline.run.spec)]
-
-
-def sections(result: Comparison | Generalization) -> list[tuple[str, Rows]]:
-    """Titled rows: one section a model, then settings, noise, descriptor and environment."""
-    if isinstance(result, Comparison):
-        runs = [*result.models, *(baseline.run for baseline in result.baselines)]
-    else:
-        runs = [result.model]
-    sections: list[tuple[str, Any]] = [
-        ("Settings", {name: value for name, value in result.settings.items() if name != "specs"}),
-        ("Noise", result.noise),
-        ("Conditions", result.conditions),
-        ("Descriptor", result.descriptor),
-        ("Data set", result.dataset if isinstance(result, Generalization) else {}),
-        ("Environment", result.environment | {"seconds": round(result.elapsed_s, 1)}),
-        ("Plugins", {plugin["name"]: _origin(plugin) for plugin in result.plugins}),
+def sections(comparison: Comparison) -> list[tuple[str, Rows]]:
+    """Titled rows: one section a side, then question, noise, descriptors and environment."""
+    found = Findings(comparison)
+    descriptors = [
+        ("Descriptor" if len(comparison.descriptors) == 1 else f"Descriptor {record.get('id', '')}", record)
+        for record in comparison.descriptors
     ]
-    tests = _tests(result) if isinstance(result, Comparison) else []
+    titled: list[tuple[str, Any]] = [
+        ("Question", {name: value for name, value in comparison.question.items() if name not in ("sides", "task")}),
+        ("Noise", comparison.noise),
+        ("Conditions", comparison.conditions),
+        *descriptors,
+        ("Data set", comparison.data),
+        ("Environment", comparison.environment | {"seconds": round(comparison.elapsed_s, 1)}),
+        ("Plugins", {plugin["name"]: _origin(plugin) for plugin in comparison.plugins}),
+    ]
+    tests = _tests(comparison)
     return [
-        *((run.label, model_rows(run)) for run in runs),
+        *((side.label, side_rows(side, found)) for side in comparison.of_role("model", "baseline")),
         *([("Do pairs differ? McNemar's exact test", tests)] if tests else []),
-        *((title, rows_of(values)) for title, values in sections if values),
+        *((title, rows_of(values)) for title, values in titled if values),
     ]
+
+
+def side_rows(side: SideRecord, found: Findings) -> Rows:
+    """Everything that decided the images of one side, for a list of terms."""
+    known = dict(side.facts)
+    card = known.pop("card", {})
+    card_rows = {name: card[name] for name in CARD_ROWS if card.get(name) not in (None, "", [], {})}
+    made = {
+        "images": f"{side.sampled:,} made in {side.sampling_s:.1f} s, {side.reused:,} from the store"
+        if side.batch_size
+        else "",
+        "batch size": _batch_size(side),
+        "images sha256": side.images_sha256,
+        "store key": side.images_key,
+        "kept": "" if side.kept else "no: nothing proves what the object is",
+        "noise floor": _noise_floor(side, found),
+    }
+    return rows_of(card_rows | known | made)
+
+
+def _batch_size(side: SideRecord) -> str:
+    if not side.batch_size:
+        return ""
+    if side.batch_size == side.smallest_batch_size or not side.smallest_batch_size:
+        return str(side.batch_size)
+    return f"{side.batch_size}, down to {side.smallest_batch_size} where memory ran out"
+
+
+def _noise_floor(side: SideRecord, found: Findings) -> str:
+    """What repeating a side at another batch size gave."""
+    columns = [(c, s) for c in found.columns if (s := found.score(c, REPEAT, side.label, side.label)) is not None]
+    if not columns:
+        return ""
+    scores = ", ".join(f"{column.title} {column.with_unit(score.value)}" for column, score in columns)
+    pixels = [m for m in found.measured(REPEAT, side.label, side.label) if found.facts[m.measure].descriptor is None]
+    equal = f"; {max(m.equal for m in pixels):,} of {pixels[0].count:,} images bit-equal" if pixels else ""
+    return f"at batch sizes {side.batch_size} and {side.other_batch_size}: {scores}{equal}"
 
 
 def _origin(plugin: Mapping[str, Any]) -> str:
@@ -128,31 +109,9 @@ def _origin(plugin: Mapping[str, Any]) -> str:
 def _tests(comparison: Comparison) -> Rows:
     return [
         (
-            f"{' × '.join(test.first)} against {' × '.join(test.second)}",
-            f"p = {test.p_value:.3g} ({test.only_first:,} noises reproduced by the first pair alone, "
-            f"{test.only_second:,} by the second alone)",
+            f"{test.score}: {' × '.join(test.first)} against {' × '.join(test.second)}",
+            f"p = {test.p_value:.3g} ({test.only_first:,} noises that the first pair alone reproduces, "
+            f"{test.only_second:,} that the second alone does)",
         )
         for test in comparison.tests
     ]
-
-
-def model_rows(run: ModelRun) -> Rows:
-    """Everything that decided the images of one model, for a list of terms."""
-    known = dict(run.description)
-    card = known.pop("card", {})
-    card_rows = {name: card[name] for name in CARD_ROWS if card.get(name) not in (None, "", [], {})}
-    made = {
-        "images": f"{run.sampled:,} made in {run.sampling_s:.1f} s, {run.reused:,} from the store",
-        "batch size": run.batch_size if run.batch_size == run.smallest_batch_size or not run.smallest_batch_size
-        else f"{run.batch_size}, down to {run.smallest_batch_size} where memory ran out",
-        "images sha256": run.images_sha256,
-        "store key": run.images_key,
-    }  # fmt: skip
-    if (found := run.reconstruction) is not None:
-        made["reconstruction"] = f"{spread(found.psnr)} dB to the truth, misfit {spread(found.misfit)}/255"
-    if (floor := run.noise_floor) is not None:
-        made["noise floor"] = (
-            f"RP {floor.rp.value:.3f} at batch sizes {floor.batch_size} and {floor.other_batch_size}: "
-            f"{floor.identical:,} of {floor.count:,} images bit-equal, largest difference {floor.max_difference}/255"
-        )
-    return rows_of(card_rows | known | made)
