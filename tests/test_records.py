@@ -56,6 +56,8 @@ class Model:
     anything: Mapping[str, Any] = field(default_factory=dict)
     count: int | Literal["unknown"] = "unknown"
     either: int | str | None = None
+    evens: tuple[Even, ...] = ()
+    chain: Annotated[tuple[Sampler, ...], Meta(description="samplers in their order")] = ()
     home: str = "here"
 
 
@@ -71,11 +73,12 @@ def test_everything_is_converted():
     found = read(
         samplers=[HEUN], by_name={"a": HEUN}, listed=[HEUN, HEUN], sampler={**HEUN, "rho": 3, "seed": 2}, shape=[2, 3],
         tags=["a"], counts={"a": 1}, drawn={"kind": "square", "side": 2}, anything={"b": [{}]}, count=4, either="x",
+        evens=[2, 4], chain=[HEUN],
     )  # fmt: skip
     assert found == Model(
         id="m", samplers=(heun,), by_name={"a": heun}, listed=[heun, heun], sampler=Sampler("heun", 18, 3.0, 2),
         shape=(2, 3), tags=("a",), counts={"a": 1}, drawn=Square(2.0), anything={"b": [{}]}, count=4, either="x",
-        home="there",
+        evens=(2, 4), chain=(heun,), home="there",
     )  # fmt: skip
     assert isinstance(found.sampler.rho, float)
     assert read(sampler=None, listed=None) == Model(id="m", home="there")
@@ -110,6 +113,9 @@ def test_everything_is_converted():
         ({"counts": {"a": "b"}}, 'm.toml: counts: expected a table of whole numbers, got {"a": "b"}'),
         ({"count": "many"}, 'm.toml: count: expected a whole number or "unknown", got "many"'),
         ({"either": []}, "m.toml: either: expected a whole number or a text, got []"),
+        ({"evens": [1]}, "m.toml: evens: expected a list of values, each an even number, got [1]"),
+        ({"chain": 3}, "m.toml: chain: expected samplers in their order, got 3"),
+        ({"chain": [{**HEUN, "steps": []}]}, "m.toml: [chain.1] steps: expected a whole number, got []"),
         ({"drawn": {"kind": "round"}}, 'm.toml: [drawn]: the kind must be "square"'),
         ({"drawn": {"kind": "square", "side": 0}}, "m.toml: [drawn]: a side must be longer than 0"),
     ],

@@ -11,11 +11,12 @@ import sys
 import time
 from pathlib import Path
 
+import filelock
 import pytest
 
 from reprozoo.base.errors import IntegrityError, PartialError, UnavailableError, UsageError
 from reprozoo.base.files import bytes_on_disk
-from reprozoo.zoo.cards import BundledSource, ManualSource, UrlSource
+from reprozoo.zoo.cards import BundledSource, HubSource, ManualSource, UrlSource
 from reprozoo.zoo.weights import cache, content_digest, fetch, http, sha256_of, status
 
 FETCH = """
@@ -95,6 +96,17 @@ def test_a_flipped_bit_on_disk_is_noticed_and_healed(url_source, content):
     path.write_bytes(damaged)
     with pytest.raises(UnavailableError):
         get(url_source, offline=True)
+
+
+@pytest.mark.parametrize("hub", [True, False])
+def test_a_disk_too_full_for_a_lock(url_source, monkeypatch, hub):
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", full)
+    source = HubSource(repo="a/b", revision="a" * 40, files=("x",), sha256={}) if hub else url_source
+    with pytest.raises(PartialError, match=r"is full.*REPROZOO_HOME"):
+        get(source)
 
 
 def test_a_full_disk_then_room_again(url_source, server, content, home, monkeypatch):

@@ -146,19 +146,31 @@ class FileCache:
     @contextmanager
     def lock(self, source: WeightsSource) -> Iterator[Path]:
         """Hold the source for this process; yields the directory of its unfinished download."""
-        from filelock import FileLock
-
         key = _key(source)
-        with explained(self.root):
-            (self.root / "locks").mkdir(parents=True, exist_ok=True)
-            with FileLock(self.root / "locks" / f"{key}.lock"):
-                partial = self.root / "partial" / key
-                partial.mkdir(parents=True, exist_ok=True)
-                yield partial
-                shutil.rmtree(partial, ignore_errors=True)
+        with explained(self.root), locked(self.root, key):
+            partial = self.root / "partial" / key
+            partial.mkdir(parents=True, exist_ok=True)
+            yield partial
+            shutil.rmtree(partial, ignore_errors=True)
 
     def _seen(self, source: WeightsSource) -> Path:
         return self.root / "seen" / f"{_key(source)}.json"
+
+
+@contextmanager
+def locked(root: Path, name: str) -> Iterator[None]:
+    """Hold what is called ``name`` in the cache ``root`` for this process; others wait, and find its files then."""
+    from filelock import FileLock
+
+    folder = root / "locks"
+    lock = FileLock(folder / f"{name}.lock")
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def explained(place: Path, variable: str = "REPROZOO_HOME") -> AbstractContextManager[None]:

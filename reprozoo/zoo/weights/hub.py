@@ -21,7 +21,7 @@ from typing import Any
 from reprozoo.base import paths
 from reprozoo.base.errors import IntegrityError, UnavailableError
 from reprozoo.zoo.cards import UNKNOWN, HubSource, canonical_digest
-from reprozoo.zoo.weights.cache import Progress, explained, read_json, require_room, sha256_of, write_json
+from reprozoo.zoo.weights.cache import Progress, explained, locked, read_json, require_room, sha256_of, write_json
 from reprozoo.zoo.weights.hub_client import HubFile, Listing, download, listing_of
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -112,7 +112,7 @@ def fetch_from_hub(source: HubSource, *, offline: bool, progress: Progress | Non
     if offline or hub_is_offline():
         forbids = "--offline" if offline else "HF_HUB_OFFLINE"
         raise UnavailableError(f"{_missing(source)}, and {forbids} forbids to fetch it")
-    with _lock(source.repo), _noting_gates(source.repo):
+    with locked(paths.weights_home(), f"hub-{source.repo.replace('/', '--')}"), _noting_gates(source.repo):
         if folder := local_folder(source):  # another process was quicker
             return _verified(source, folder, {}, fetched=False)
         listing = list_repository(source)
@@ -265,15 +265,3 @@ def _noting_gates(repo: str) -> Iterator[None]:
         if getattr(error, "gated", False):
             HubRecord(repo).update(gated=True)
         raise
-
-
-@contextmanager
-def _lock(repo: str) -> Iterator[None]:
-    """One process at a time fetches from a repository; the others find its files."""
-    from filelock import FileLock
-
-    folder = paths.weights_home() / "locks"
-    with explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / f"hub-{repo.replace('/', '--')}.lock"):
-        yield
