@@ -40,7 +40,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "sample": ("sample:sample", "Write the images of one model to a grid, a folder or an archive."),
         "score": ("score:score", "Compare images that were made elsewhere, paired by index."),
         "generalize": ("generalize:generalize", "Measure how far a model copies a data set."),
-        "run": ("run:run", "Ask what a question file asks."),
+        "run": ("question_file:run", "Ask what a question file asks."),
     },
     "The zoo": {
         "models": ("models:models", "List the models, by family."),

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from reprozoo.engine.result import Comparison
 
 OBJECTS = {  # keyword arguments that may be objects in the place of what a question says in text
-    "noise": "a source of noise, or an array (n, *shape), besides a file",
+    "noise": "a source of noise, or an array (n, *shape)",
     "conditions": "a Condition for all noises, several in turn, or a source such as RandomClasses()",
-    "descriptor": "a Descriptor, or a list of them, besides names",
+    "descriptor": "a Descriptor, or a list of them",
 }
 PLACE = {  # where a question is answered, which is no part of it
     "zoo": "where specs are resolved; that of this environment by default",
@@ -88,7 +88,7 @@ def _asked(task: str, sides: Sequence[Any], options: Mapping[str, Any]) -> tuple
     Raises:
         UsageError: an unknown keyword, or a value that it does not take.
     """
-    known = [*asks_of(task), *OBJECTS, *PLACE]
+    known = list(dict.fromkeys([*asks_of(task), *_others_of(task)]))
     for name in options:
         if name not in known:
             raise UsageError(f"{task} has no argument {name!r}{did_you_mean(name, known)}; it has: {', '.join(known)}")
@@ -142,6 +142,13 @@ def _name_of(side: Any, number: int) -> str:
     return str(name) if name else f"side {number + 1}"
 
 
+def _others_of(task: str) -> dict[str, str]:
+    """What a call takes besides the texts of a question."""
+    asks = asks_of(task)
+    objects = {name: text for name, text in OBJECTS.items() if ("classes" if name == "conditions" else name) in asks}
+    return objects | PLACE
+
+
 def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [] if value is None else [value]
 
@@ -165,14 +172,16 @@ def _progress(given: Any) -> Iterator[Any]:
 def _describe(function: Any, task: str) -> None:
     """Give a preset the signature and the documentation that ``Question`` has."""
     asks = asks_of(task)
-    lines = [f"        {name}: {ask.help}" for name, ask in asks.items()]
-    lines += [f"        {name}: {text}." for name, text in (OBJECTS | PLACE).items() if name not in asks]
+    also = {name: f" Also {text}." for name, text in OBJECTS.items()}
+    lines = [f"        {name}: {ask.help}{also.get(name, '')}" for name, ask in asks.items()]
+    others = {name: text for name, text in _others_of(task).items() if name not in asks}
+    lines += [f"        {name}: {text}." for name, text in others.items()]
     function.__doc__ = f"{inspect.cleandoc(function.__doc__)}\n\n    Args:\n" + "\n".join(
         ["        sides: map specs, maps, functions of noise, or folders; a dictionary gives labels.", *lines]
     )
     first = inspect.Parameter("sides", inspect.Parameter.VAR_POSITIONAL)
     keyword = inspect.Parameter.KEYWORD_ONLY
-    names = {name: default_of(name) for name in asks} | {name: None for name in (OBJECTS | PLACE) if name not in asks}
+    names = {name: default_of(name) for name in asks} | dict.fromkeys(others)
     rest = [inspect.Parameter(name, keyword, default=default) for name, default in names.items()]
     function.__signature__ = inspect.Signature([first, *rest])
 

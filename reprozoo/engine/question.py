@@ -13,6 +13,7 @@ import shlex
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Self
 
@@ -257,7 +258,9 @@ def no_flag(flag: str) -> str:
 def _sides(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         raise UsageError(f"expected a list of sides, got the one text {value!r}; write [{value!r}, ...]")
-    sides = tuple(str(side) for side in value)
+    if not isinstance(value, Sequence) or not all(isinstance(side, str | Path) for side in value):
+        raise UsageError(f"sides: expected a list of texts, got {value!r}")
+    sides = tuple(map(str, value))
     if not sides or not all(side.strip() for side in sides):
         raise UsageError("a question is about at least one side: a map spec such as tiny-edm, or a folder of images")
     return sides
@@ -284,13 +287,17 @@ def _checked(name: str, value: Any, ask: Ask) -> Any:
 
 
 def _checked_number(name: str, value: Any, ask: Ask) -> int | float:
-    whole = ask.kind is int
-    if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not math.isfinite(value):
+    if not _is_number(value, Integral if ask.kind is int else Real):
         raise UsageError(f"{name}: expected {_expected(ask)}, got {value!r}")
     too_low = ask.low is not None and (value <= ask.low if ask.low_open else value < ask.low)
     if too_low or (ask.high is not None and value > ask.high):
         raise UsageError(f"{name}: expected {_expected(ask)}, got {value:,}")
-    return int(value) if whole else float(value)
+    return int(value) if ask.kind is int else float(value)
+
+
+def _is_number(value: Any, kind: Any = Real) -> bool:
+    """Finite, NumPy's too, and no bool."""
+    return isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _expected(ask: Ask) -> str:
@@ -314,6 +321,7 @@ def _texts(name: str, value: Any) -> tuple[str, ...]:
 
 def _labels(name: str, value: Any) -> str:
     """Class labels as the command line writes them."""
+    value = value.tolist() if hasattr(value, "tolist") else value
     if isinstance(value, Sequence) and not isinstance(value, str):
         value = ",".join(map(str, value))
     text = str(value)
@@ -323,13 +331,13 @@ def _labels(name: str, value: Any) -> str:
 
 def _thresholds(name: str, value: Any) -> dict[str, float]:
     """{"mae": 10} of a mapping, a number (of the similarity), or texts such as "mae=10"."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, Real):
         value = {"similarity": value}
     if not isinstance(value, Mapping):
         value = dict(_threshold(text) for text in _texts(name, value))
     found = {}
     for measure, at in value.items():
-        if isinstance(at, bool) or not isinstance(at, int | float) or not math.isfinite(at):
+        if not _is_number(at):
             raise UsageError(f"{name}: expected a number for {measure}, got {at!r}")
         found[str(measure)] = float(at)
     return found
@@ -353,14 +361,17 @@ _READERS: dict[type | str, Callable[[str, Any], Any]] = {
 
 def _check_together(question: Question) -> None:
     """Refuse fields that exclude each other, and numbers of sides that a command does not take."""
-    if question.task not in SIDES:
+    if question.task not in list(SIDES):
         raise UsageError(f"task: expected one of {', '.join(SIDES)}, got {question.task!r}")
     least, most, hint = SIDES[question.task]
     if not least <= len(question.sides) <= (most or len(question.sides)):
         raise UsageError(f"{question.task} takes {hint}, got {len(question.sides)}")
     for name in question.changed():
         if question.task not in asks()[name].by:
-            raise UsageError(f"{question.task} does not ask for {name}; {' and '.join(asks()[name].by)} do")
+            by = asks()[name].by
+            raise UsageError(
+                f"{question.task} does not ask for {name}; {' and '.join(by)} {'do' if len(by) > 1 else 'does'}"
+            )
     if question.noise is not None and question.seed:
         raise UsageError("seed and noise file (--seed, --noise) exclude each other: a noise file has its own seed")
     given = [name for name in ("classes", "prompts", "prompts_file") if getattr(question, name)]
