@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from reprozoo.report.files import read_comparison
 from tests.cli.conftest import Cli, Outcome
 
 PAIR = ("theory-gaussian", "theory-gaussian+solver=projection")
@@ -31,6 +31,7 @@ def photos(cli: Cli, tmp_path: Path) -> None:
     Image.fromarray(photo).save(tmp_path / "photo.png")
     Image.fromarray(photo[:8, :8]).save(tmp_path / "small.png")
     Image.new("L", (8, 8), 255).save(tmp_path / "small-mask.png")
+    Image.new("L", (32, 32), 255).save(tmp_path / "white.png")
     np.savez(tmp_path / "images.npz", images=np.stack([photo, photo[::-1], photo[:, ::-1]]))
 
 
@@ -39,34 +40,41 @@ def compared(cli: Cli) -> Outcome:
     return cli("compare", *PAIR, *QUICK, *PROBLEM, "-o", "out")
 
 
+def result(folder: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((folder / "result.json").read_text())
+    return document
+
+
+def medians(document: dict[str, Any], measure: str, reference: str) -> dict[str, float]:
+    """Of each model, by label."""
+    found = [m for m in document["measurements"] if m["measure"] == measure and m["b"] == reference]
+    return {m["a"]: m["scores"][0]["value"] for m in found}
+
+
 def test_truth_and_measurement_are_reported(cli: Cli, compared: Outcome, tmp_path: Path) -> None:
     assert compared.code == 0, compared.err
     assert "inpaint-16 of photo.png, by dps+steps=8" in compared.out
-    comparison = read_comparison(tmp_path / "out")
-    for run in comparison.models:
-        assert run.reconstruction is not None
-        assert 5 < run.reconstruction.psnr.quantiles["0.5"] < 60
-    guided, projected = (run.reconstruction for run in comparison.models)
-    assert projected is not None
-    assert guided is not None
-    assert projected.misfit.quantiles["1"] < 1.5  # it ends on the measurement, up to rounding
-    assert guided.misfit.mean != projected.misfit.mean
-    observed = comparison.conditions["observation"]
-    assert observed["operator"]["name"] == "mask"
+    document = result(tmp_path / "out")
+    likeness, misfit = medians(document, "psnr", "truth"), medians(document, "misfit", "observation")
+    assert all(5 < likeness[model] < 60 for model in PAIR)
+    assert misfit[PAIR[1]] < 1.5  # projection ends on the measurement, up to rounding
+    assert misfit[PAIR[0]] != misfit[PAIR[1]]
+    assert document["conditions"]["observation"]["operator"]["name"] == "mask"
     page = (tmp_path / "out" / "report.html").read_text()
-    assert "Truth and measurement" in page
+    assert "inpaint-16 of photo.png, by dps+steps=8" in page
     assert 'aria-label="truth, noise 0"' in page
     assert 'aria-label="observation, noise 3"' in page
     assert "--inverse inpaint-16 --observation photo.png --solver dps+steps=8" in page
     assert "PSNR" in page
+    assert "misfit" in page
 
 
 def test_the_second_run_samples_nothing_and_a_changed_problem_everything(cli: Cli, compared: Outcome) -> None:
     again = cli("compare", *PAIR, *QUICK, *PROBLEM, "-o", "again", "--json")
-    assert [run["sampled"] for run in json.loads(again.out)["models"]] == [0, 0]
+    assert [side["sampled"] for side in json.loads(again.out)["sides"][:2]] == [0, 0]
     changed = cli("compare", *PAIR, *QUICK, *PROBLEM, "--observation-noise", 0.1, "-o", "changed", "--json")
     assert changed.code == 0, changed.err
-    assert [run["sampled"] for run in json.loads(changed.out)["models"]] == [4, 4]
+    assert [side["sampled"] for side in json.loads(changed.out)["sides"][:2]] == [4, 4]
 
 
 def test_each_noise_gets_its_own_image(cli: Cli, tmp_path: Path) -> None:
@@ -79,13 +87,25 @@ def test_each_noise_gets_its_own_image(cli: Cli, tmp_path: Path) -> None:
     assert errors.argmin(1).tolist() == [0, 1, 2, 0]
 
 
-def test_plain_models_have_no_reconstruction(cli: Cli, tmp_path: Path) -> None:
+def test_two_settings_of_a_solver_in_one_run(cli: Cli, tmp_path: Path) -> None:
+    specs = ("theory-gaussian", "theory-gaussian+solver=dps+steps=8+zeta=0.1")
+    outcome = cli("compare", *specs, *QUICK, *PROBLEM, "-o", "zetas")
+    assert outcome.code == 0, outcome.err
+    document = result(tmp_path / "zetas")
+    first, second = (side["facts"]["solver"] for side in document["sides"][:2])
+    assert (first["zeta"], second["zeta"]) == (None, 0.1)
+    assert first["steps"] == second["steps"]
+    misfit = medians(document, "misfit", "observation")
+    assert misfit[specs[0]] < misfit[specs[1]]  # a smaller step towards the measurement stays farther from it
+
+
+def test_plain_models_are_compared_with_each_other_alone(cli: Cli, tmp_path: Path) -> None:
     outcome = cli("compare", PAIR[0], "theory-gaussian+flow=sampler+steps=3", *QUICK, "-o", "plain")
     assert outcome.code == 0, outcome.err
-    assert read_comparison(tmp_path / "plain").models[0].reconstruction is None
-    page = (tmp_path / "plain" / "report.html").read_text()
-    assert "Truth and measurement" not in page
-    assert "PSNR" not in page
+    document = result(tmp_path / "plain")
+    assert {side["role"] for side in document["sides"]} == {"model"}
+    assert document["problem"] == ""
+    assert "misfit" not in (tmp_path / "plain" / "report.html").read_text()
 
 
 OBSERVED = ("--inverse", "inpaint-16", "--observation", "photo.png")
@@ -96,6 +116,7 @@ CASES = {
     "problem without observation": (("--inverse", "inpaint-16"), 2, "an inverse problem needs images to observe"),
     "unknown operator": ((*OBSERVED, "--inverse", "inpant-16"), 2, "did you mean 'inpaint'"),
     "box too large": ((*OBSERVED, "--inverse", "inpaint-32"), 2, "from 1 to 31 pixels wide"),
+    "mask that hides nothing": ((*OBSERVED, "--inverse", "mask+file=white.png"), 2, "white everywhere"),
     "mask of another size": ((*OBSERVED, "--inverse", "mask+file=small-mask.png"), 2, "8×8 and the models make images"),
     "observation of another size": ((*OBSERVED, "--observation", "small.png"), 2, "8×8 with 3 channels and the models"),
     "observation that is no image": ((*OBSERVED, "--observation", "nope.png"), 2, "cannot read the image nope.png"),
