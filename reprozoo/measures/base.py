@@ -1,7 +1,8 @@
 """What a measure is: two sets of images in, one value for each pair of images out, and how such values are summarised.
 
 A measure says everything about itself that a table, a chart or a gate needs, so that none of them knows it by name.
-Arrays are NumPy's: what is measured of stored images needs no torch.
+Arrays are NumPy's: what is measured of stored images needs no torch. Nothing is imported here, so that one file may
+hold a measure and the hook that registers it.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 from abc import ABC
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-Values = NDArray[np.floating[Any]]
+Values: TypeAlias = "NDArray[np.floating[Any]]"
 Reads = Literal["pixels", "features", "measurements"]
 Closer = Literal["higher", "lower"]
 Kind = Literal["share_above", "share_not_above", "share_below", "mean", "median", "rms", "quantile"]
