@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reprozoo.testing import CHECKS
+from reprozoo.testing import CHECKS, MEASURE_CHECKS
 from reprozoo.zoo.plugins.specs import Hooks
 from tests.plugin_kit.environments import Environment
 from tests.plugin_kit.tutorial import PAGE, steps
@@ -45,14 +45,10 @@ def test_the_page_shows_every_hook_and_every_check() -> None:
     hooks = {name for name in vars(Hooks) if name.startswith("reprozoo_")}
     shown = set(re.findall(r"^def (reprozoo_\w+)", page, flags=re.MULTILINE))
     assert shown <= hooks
-    assert hooks - shown <= {
-        "reprozoo_register_problems",  # one plugin has it, and is the example
-        "reprozoo_register_measures",  # its section is being written
-    }
+    assert hooks - shown == {"reprozoo_register_problems"}  # one plugin has it, and is the example
     assert set(re.findall(r"^\| `(reprozoo_\w+)` \|", page, flags=re.MULTILINE)) == hooks
-    assert set(re.findall(r"^\| `([a-z-]+)` \|", _section(page, "Reference: checks"), flags=re.MULTILINE)) == set(
-        CHECKS
-    )
+    for title, checks in (("Reference: checks", CHECKS), ("Reference: checks of measures", MEASURE_CHECKS)):
+        assert set(re.findall(r"^\| `([a-z-]+)` \|", _section(page, title), flags=re.MULTILINE)) == set(checks)
 
 
 def _section(page: str, title: str) -> str:
@@ -64,6 +60,7 @@ def test_the_plugins_of_the_page_are_found_with_all_they_give(followed: Environm
     records = {record["name"]: record for record in followed.json("reprozoo plugins --json")["plugins"]}
     assert {record["status"] for record in records.values()} == {"ok"}
     assert records["midpoint"]["provides"] == {"samplers": ["midpoint"]}
+    assert records["pearson"]["provides"] == {"measures": ["pearson"]}
     assert records["ripples"]["provides"]["families"] == ["ripples"]
     made = records["spot-flow"]
     assert (made["distribution"], made["version"]) == (PLUGIN, "0.1.0")

@@ -165,17 +165,25 @@ MODULES = (
     _module(
         "reprozoo.measures.base",
         "the contract of a measure",
-        "Measure ScoreSpec",
+        "Measure Nearest ScoreSpec",
         Values="array of one number for each pair of images",
     ),
-    _module("reprozoo.measures.checks", "arrays that a measure may read", "check_images check_same_shape"),
+    _module(
+        "reprozoo.measures.checks",
+        "arrays that a measure may read",
+        "check_features check_images check_same_shape row_blocks",
+    ),
     _module("reprozoo.measures.problems", "what a problem poses", "Posed Reference"),
     _module("reprozoo.measures.descriptors", "the contract of a descriptor", "Descriptor DescriptorContext"),
     _module(
         "reprozoo.testing",
         "what a plugin's author runs",
-        "CheckResult assert_denoiser_contract assert_map_contract parametrize_with_checks run_checks",
+        """
+        CheckResult assert_denoiser_contract assert_map_contract parametrize_with_checks run_checks
+        check_measure parametrize_measure_checks run_measure_checks
+        """,
         CHECKS="name -> every check of a map",
+        MEASURE_CHECKS="name -> every check of a measure",
     ),
 )
 

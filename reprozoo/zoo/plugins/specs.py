@@ -143,7 +143,7 @@ class MeasureSpec:
     """A measure by name: "package.module:Class" is imported when it is first used.
 
     Args:
-        name: as scores are called after it, e.g. "pearson".
+        name: as options and results call it.
         summary: one line.
         load: names a ``Measure``: what it reads, its values, its unit, its direction.
         usual: whether it is taken in every comparison; others are taken when a question names them.
