@@ -8,7 +8,7 @@ dataclass does not have, stops at a missing one without its table, and names no 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import cache
 from types import MappingProxyType, NoneType, UnionType
@@ -168,9 +168,5 @@ def _dataclass_in(hint: Any) -> Any:
     """The dataclass that a type is, or is a container of; None for plain values."""
     if isinstance(hint, type) and is_dataclass(hint):
         return hint
-    return next(_dataclasses_within(hint), None)
-
-
-def _dataclasses_within(hint: Any) -> Iterator[Any]:
-    parts = get_args(hint) if get_origin(hint) is not Literal else ()
-    yield from (found for part in parts if (found := _dataclass_in(part)) is not None)
+    parts = () if get_origin(hint) is Literal else get_args(hint)
+    return next(filter(None, map(_dataclass_in, parts)), None)

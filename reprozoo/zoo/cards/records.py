@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar
 from msgspec import Meta
 
 from reprozoo.base.errors import UsageError
-from reprozoo.zoo.cards.sources import WeightsSource, of_kind
+from reprozoo.zoo.cards.sources import WeightsSource, of_kind, plain
 from reprozoo.zoo.cards.values import Count, ImageShape, Name, Sha256, Shape
 
 Sources = Annotated[
@@ -66,7 +66,7 @@ class Card:
     def to_json(self) -> dict[str, Any]:
         """The whole card as plain JSON values, without the place it was read from."""
         names = (f.name for f in fields(self) if f.name not in _PLACE_FIELDS)
-        return {"kind": self.kind, **{name: _plain(getattr(self, name)) for name in names}}
+        return {"kind": self.kind, **{name: plain(getattr(self, name)) for name in names}}
 
     def digest(self) -> str:
         """sha256 of the canonical JSON of the card: changes with any change of its meaning, not with its place."""
@@ -115,7 +115,7 @@ class ModelCard(Card):
 
     def image_config(self) -> dict[str, Any]:
         """The part of the card that can change its images: for cache keys, beside the digests of the weights."""
-        return {name: _plain(getattr(self, name)) for name in _IMAGE_FIELDS}
+        return {name: plain(getattr(self, name)) for name in _IMAGE_FIELDS}
 
     def source(self, name: str = "weights") -> WeightsSource:
         """The source called ``name``; KeyError where the card has none."""
@@ -192,13 +192,3 @@ def canonical_digest(value: Any) -> str:
     """sha256 of ``value`` as canonical JSON: sorted keys, no spaces, ASCII, no NaN."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, WeightsSource):
-        return value.to_json()
-    if isinstance(value, Split):
-        return {f.name: getattr(value, f.name) for f in fields(value)}
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, (tuple, list)) else value

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 from urllib.parse import unquote, urlsplit
 
+import msgspec
+
 from reprozoo.base.errors import UsageError
 from reprozoo.base.records import shown
 from reprozoo.zoo.cards.values import UNKNOWN, Commit, Count, RelativePath, Sha256
@@ -52,7 +54,7 @@ class WeightsSource(ABC):
 
     def to_json(self) -> dict[str, Any]:
         """The source as plain JSON values, with its kind."""
-        return {"kind": self.kind, **{f.name: _plain(getattr(self, f.name)) for f in fields(self)}}
+        return {"kind": self.kind, **{f.name: plain(getattr(self, f.name)) for f in fields(self)}}
 
     @abstractmethod
     def describe(self) -> str:
@@ -184,7 +186,12 @@ SOURCE_KINDS: dict[str, type[WeightsSource]] = {
 }
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Path):
-        return str(value)
-    return list(value) if isinstance(value, tuple) else value
+def plain(value: Any) -> Any:
+    """What a field of a card holds, as JSON values."""
+    if isinstance(value, WeightsSource):
+        return value.to_json()
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return msgspec.to_builtins(value, enc_hook=str)

@@ -22,30 +22,17 @@ if TYPE_CHECKING:
     from reprozoo.zoo.weights.importing import forget, import_file, importable
     from reprozoo.zoo.weights.planning import PlannedFile, check_room, plan, size_of
 
-_LAZY = {
-    "Checkpoint": "checkpoint",
-    "DiffusersFolder": "folders",
-    "FetchedFile": "fetching",
-    "PlannedFile": "planning",
-    "Progress": "cache",
-    "check_room": "planning",
-    "content_digest": "cache",
-    "fetch": "fetching",
-    "fetch_all": "fetching",
-    "forget": "importing",
-    "format_for": "formats",
-    "import_file": "importing",
-    "importable": "importing",
-    "plan": "planning",
-    "read_checkpoint": "formats",
-    "read_folder": "folders",
-    "read_tensors": "formats",
-    "recognise": "formats",
-    "repository_files": "hub",
-    "sha256_of": "cache",
-    "size_of": "planning",
-    "status": "fetching",
+_MODULES = {
+    "cache": "Progress content_digest sha256_of",
+    "checkpoint": "Checkpoint",
+    "fetching": "FetchedFile fetch fetch_all status",
+    "folders": "DiffusersFolder read_folder",
+    "formats": "format_for read_checkpoint read_tensors recognise",
+    "hub": "repository_files",
+    "importing": "forget import_file importable",
+    "planning": "PlannedFile check_room plan size_of",
 }
+_LAZY = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = [
     "Checkpoint",

@@ -160,18 +160,11 @@ def repository_files(repo: str, revision: str | None, *, offline: bool) -> tuple
     return listing.commit, frozenset(listing.files)
 
 
-def missing_bytes(source: HubSource, listing: Listing) -> int:
-    """How much is still to be fetched."""
-    folder = snapshot_folder(source.repo, listing.commit)
-    return sum(listing.files[name].bytes for name in source.files if not (folder / name).is_file())
-
-
 def _fetch_missing(source: HubSource, listing: Listing, folder: Path, progress: Progress | None) -> None:
     cache = paths.hub_cache()
-    require_room(cache, missing_bytes(source, listing), VARIABLE)
-    for name in source.files:
-        if (folder / name).is_file():
-            continue
+    missing = [name for name in source.files if not (folder / name).is_file()]
+    require_room(cache, sum(listing.files[name].bytes for name in missing), VARIABLE)
+    for name in missing:
         with explained(cache, VARIABLE):
             found = download(source.repo, listing.commit, name, cache, progress, size=listing.files[name].bytes)
         if found != folder / name:
@@ -202,15 +195,13 @@ def _verified(source: HubSource, folder: Path, listed: Mapping[str, HubFile], *,
 def _verify(source: HubSource, path: Path, name: str, listed: HubFile | None, seen: str) -> str:
     """The sha256 of one file, after it was compared with everything that is known about it."""
     digest = sha256_of(path)
-    blob = _blob_name(path)
-    sha256s = [(source.sha256.get(name, UNKNOWN), "the card"), (seen, "the first time it was seen"), (blob, "the Hub")]
-    sha256s.append((listed.sha256 or "" if listed else "", "the Hub"))
-    for expected, whose in sha256s:
-        if len(expected) == 64 and expected != digest:
-            raise _damaged(source, path, name, digest, expected, whose)
-    for expected in (blob, listed.git_sha1 or "" if listed else ""):
-        if len(expected) == 40 and expected != (found := _git_sha1(path)):
-            raise _damaged(source, path, name, found, expected, "the Hub")
+    known = [(source.sha256.get(name, UNKNOWN), "the card"), (seen, "the first time it was seen")]
+    known += [(_blob_name(path), "the Hub"), (listed.digest if listed else "", "the Hub")]
+    for expected, whose in known:
+        if len(expected) not in (40, 64):
+            continue  # not known
+        if (found := digest if len(expected) == 64 else _git_sha1(path)) != expected:
+            raise _damaged(source, path, name, found, expected, whose)
     return digest
 
 

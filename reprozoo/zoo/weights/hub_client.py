@@ -27,11 +27,10 @@ TRANSPORTS = ("httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3")
 
 @dataclass(frozen=True)
 class HubFile:
-    """What the Hub says about a file: its size, and the sha256 of a large or git's sha1 of a small one."""
+    """What the Hub says about a file: its size, and the sha256 of a large or git's sha1 of a small one, in hex."""
 
     bytes: int
-    sha256: str | None
-    git_sha1: str | None
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -76,8 +75,8 @@ def listing_of(repo: str, revision: str | None) -> Listing:
         raise UnavailableError(f"{host()} named no commit for {repo}; if HF_ENDPOINT is set, check that it is a Hub")
     files = {}
     for sibling in info.siblings or []:
-        digest = sibling.lfs.sha256 if sibling.lfs else None
-        files[sibling.rfilename] = HubFile(sibling.size or 0, digest, None if digest else sibling.blob_id)
+        digest = sibling.lfs.sha256 if sibling.lfs else sibling.blob_id
+        files[sibling.rfilename] = HubFile(sibling.size or 0, digest or "")
     return Listing(info.sha, files)
 
 

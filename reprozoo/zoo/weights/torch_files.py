@@ -49,10 +49,7 @@ def load_torch_file(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         said = str(error).split("Please file an issue")[0]
         found = next((line.strip() for line in said.splitlines() if "global" in line.lower()), "code")
-        raise IntegrityError(
-            f"{path} holds more than tensors ({found}); it was not executed. Use a safetensors file, or a torch file "
-            "that holds a plain state dict"
-        ) from error
+        raise refusal(path, PickleProblem(found, hostile=True)) from error
     except OSError:
         raise
     except Exception as error:  # a damaged file makes torch raise almost anything
