@@ -1,7 +1,8 @@
 """One writer a shard: a lock on a lease file, which the operating system takes from a process that dies.
 
 A lease only saves work: two writers would make the same rows twice. That can happen where two machines share a file
-system that does not share its locks, and where a lease that nobody renewed was pruned.
+system that does not share its locks, and where a lease that nobody renewed was pruned. filelock, from 3.29.7, leaves
+the removal of the file to its user and takes no lock on one that was removed.
 """
 
 from __future__ import annotations
