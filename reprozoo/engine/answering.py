@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from reprozoo.base.errors import UsageError
 from reprozoo.engine.baselines import Baseline, baselines_of
@@ -44,6 +45,8 @@ from reprozoo.engine.sides import (
 )
 from reprozoo.engine.store import runs_of
 from reprozoo.engine.training_set import TrainingSet, data_side, training_set
+from reprozoo.maps.condition import EMPTY
+from reprozoo.maps.contract import NoiseToImageMap
 from reprozoo.measures.base import Measure
 from reprozoo.measures.descriptors import Descriptor, load_descriptor
 from reprozoo.measures.problems import Posed
@@ -158,6 +161,7 @@ def _folders(labels: Mapping[str, str], materials: Materials) -> dict[str, tuple
     found = {}
     for label, spec in labels.items():
         given = materials.sides.get(spec, spec)
+        given = given.numpy(force=True) if isinstance(given, torch.Tensor) else given
         if isinstance(given, Path | np.ndarray) or (isinstance(given, str) and is_folder(given)):
             found[label] = folder_side(read_side_images(given), str(spec), label)
     return found
@@ -183,7 +187,7 @@ def _recipes(
     setup: Setup,
     place: Workplace,
 ) -> dict[str, Any]:
-    """By label, the recipes of sides that have to be sampled; those of specs first, since they know their noise."""
+    """By label, the recipes of sides that have to be sampled; functions come last, since others know their noise."""
     options = {"device": setup.device, "dtype": question.dtype}
     specs = place.resolved_by(zoo)
     objects = {label: spec for label, spec in labels.items() if _is_object(materials.sides.get(spec))}
@@ -192,14 +196,16 @@ def _recipes(
         if label not in folders and label not in objects:
             found[label] = specs.recipe(materials.sides.get(spec, spec), **options)
     shape = next((recipe.noise_shape for recipe in found.values()), getattr(setup.noise, "shape", None))
-    for label, spec in objects.items():
-        found[label] = object_recipe(label, materials.sides[spec], shape)
+    condition = next(iter(setup.conditions.every()), EMPTY)
+    maps_first = sorted(objects, key=lambda label: not isinstance(materials.sides[objects[label]], NoiseToImageMap))
+    for label in maps_first:
+        found[label] = object_recipe(label, materials.sides[objects[label]], shape, condition)
         shape = shape or found[label].noise_shape
     return {label: found[label] for label in labels if label in found}
 
 
 def _is_object(given: Any) -> bool:
-    return given is not None and not isinstance(given, str | Path | np.ndarray)
+    return given is not None and not isinstance(given, str | Path | np.ndarray | torch.Tensor)
 
 
 def _sampled(
@@ -252,12 +258,11 @@ def _measures(question: Question, materials: Materials, place: Workplace) -> lis
 
 
 def _descriptors(question: Question, materials: Materials, place: Workplace, zoo: Any) -> list[Descriptor]:
-    if materials.descriptors:
-        return list(materials.descriptors)
     registry, plugins = getattr(zoo, "registry", None), getattr(zoo, "plugins", None)
     return [
-        load_descriptor(name, registry=registry, plugins=plugins, offline=place.offline, threads=place.threads)
-        for name in question.descriptor
+        materials.descriptors.get(name)
+        or load_descriptor(name, registry=registry, plugins=plugins, offline=place.offline, threads=place.threads)
+        for name in dict.fromkeys(question.descriptor)
     ]
 
 

@@ -37,13 +37,13 @@ class Materials:
         sides: by label: a ``NoiseToImageMap``, a callable, a path or an array of images.
         noise: a source, or an array of noises.
         conditions: one, several in turn, or a source.
-        descriptors: in the place of names.
+        descriptors: by the name that the question gives.
     """
 
     sides: Mapping[str, Any] = field(default_factory=dict)
     noise: Any = None
     conditions: Conditions | Condition | Sequence[Condition] = ()
-    descriptors: Sequence[Descriptor] = ()
+    descriptors: Mapping[str, Descriptor] = field(default_factory=dict)
 
     @property
     def named(self) -> list[str]:
@@ -295,8 +295,8 @@ def check_descriptors(question: Question, materials: Materials, zoo: Any) -> Non
     plugins, registry = getattr(zoo, "plugins", None) or installed_plugins(), getattr(zoo, "registry", None)
     cards = registry.descriptors.values() if registry is not None else ()
     names = sorted({*plugins.descriptors, *(name for card in cards for name in (card.id, *card.aliases))})
-    for name in () if materials.descriptors else question.descriptor:
-        if name.lower() not in names:
+    for name in question.descriptor:
+        if name not in materials.descriptors and name.lower() not in names:
             raise UsageError(
                 f"no descriptor is called {name!r}{did_you_mean(name, names)}; there is: {', '.join(names)}"
             )

@@ -7,7 +7,7 @@ values. Measures that read features, and searches, follow from the features.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -126,7 +126,7 @@ def measure_all(
     pixels = _PixelPass(sides, plan, indices, groups, result)
     with FeatureWriter(_described(sides, plan, indices), store, progress) as writer:
         pixels.run(writer, progress)
-    features = _FeatureValues(sides, plan, indices, groups, store, pixels.changed, progress)
+    features = _FeatureValues(sides, indices, groups, store, pixels, progress)
     for planned in plan:
         for taken in planned.measures:
             if (planned, taken.id) in pixels.values:
@@ -235,15 +235,14 @@ class _FeatureValues:
     def __init__(
         self,
         sides: Sequence[Side],
-        plan: Sequence[Planned],
         indices: Sequence[int],
         groups: Groups,
         store: Store,
-        changed: Mapping[int, Sequence[int]],
+        pixels: _PixelPass,
         progress: Progress | None,
     ) -> None:
         self.sides, self.indices, self.groups, self.store = sides, indices, groups, store
-        self.changed, self.progress = changed, progress
+        self.changed, self.cache, self.progress = pixels.changed, pixels.cache, progress
         self._read: dict[tuple[int, str, bool], Features] = {}
 
     def found(self, planned: Planned, taken: Taken) -> Found | None:
@@ -310,9 +309,9 @@ class _FeatureValues:
         meter = Meter(self.progress, "searching", len(self.indices))
         found = []
         for start in range(0, len(self.indices), BLOCK_ROWS):
-            rows = self.indices[start : start + BLOCK_ROWS]
-            found.append(taken.measure.nearest(side.images.rows(rows), train))
-            meter.add(len(rows))
+            places = range(start, min(start + BLOCK_ROWS, len(self.indices)))
+            found.append(taken.measure.nearest(self.cache.rows(side.images, places), train))
+            meter.add(len(places))
         return Nearest(np.concatenate([f.values for f in found]), np.concatenate([f.rows for f in found]))
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from reprozoo.base.errors import UsageError
 from reprozoo.engine.store import Store
-from reprozoo.maps.condition import CONDITION_KINDS, Condition
+from reprozoo.maps.condition import CONDITION_KINDS, EMPTY, Condition
 from reprozoo.maps.contract import NoiseToImageMap
 
 _PROCESS = secrets.token_hex(8)
@@ -33,6 +33,7 @@ class CallableMap(NoiseToImageMap):
         function: (batch, *noise_shape) float32[, conditions] -> (batch, channels, height, width) in [-1, 1].
         noise_shape: of one noise.
         image_shape: of one image; learned from one call where left out.
+        condition: of that call.
     """
 
     accepts = frozenset(CONDITION_KINDS)
@@ -42,20 +43,22 @@ class CallableMap(NoiseToImageMap):
         function: Callable[..., Any],
         noise_shape: tuple[int, ...],
         image_shape: tuple[int, int, int] | None = None,
+        *,
+        condition: Condition = EMPTY,
     ) -> None:
         self.function, self.noise_shape = function, tuple(noise_shape)
         self._takes_conditions = _takes_two(function)
         if not self._takes_conditions:
             self.accepts = frozenset()
-        self.image_shape = image_shape or self._probed()
+        self.image_shape = image_shape or self._probed(condition)
 
     def generate(self, noise: Tensor, conditions: Sequence[Condition]) -> Tensor:
         made = self.function(noise, conditions) if self._takes_conditions else self.function(noise)
         return torch.as_tensor(made)
 
-    def _probed(self) -> tuple[int, int, int]:
+    def _probed(self, condition: Condition) -> tuple[int, int, int]:
         with torch.no_grad():
-            shape = tuple(self.generate(torch.zeros(1, *self.noise_shape), [Condition()]).shape)
+            shape = tuple(self.generate(torch.zeros(1, *self.noise_shape), [condition]).shape)
         if len(shape) != 4:
             raise UsageError(
                 f"expected a function that makes (batch, channels, height, width) images of noise, got {shape} for "
@@ -102,11 +105,14 @@ class ObjectRecipe:
         return self.loaded
 
 
-def object_recipe(label: str, given: Any, noise_shape: Sequence[int] | None) -> ObjectRecipe:
+def object_recipe(
+    label: str, given: Any, noise_shape: Sequence[int] | None, condition: Condition = EMPTY
+) -> ObjectRecipe:
     """The recipe of an object.
 
     Args:
         noise_shape: of the other sides or of the noise; what a callable is called with.
+        condition: that a callable will be given, or one like it.
 
     Raises:
         UsageError: it is neither a map nor callable, or its noise has an unknown shape.
@@ -119,7 +125,7 @@ def object_recipe(label: str, given: Any, noise_shape: Sequence[int] | None) -> 
                 f"{label} is a function, and nothing says the shape of its noise: compare it with a model, give noise "
                 "as an array, or wrap it: reprozoo.CallableMap(function, noise_shape=(3, 32, 32))"
             )
-        loaded = CallableMap(given, tuple(noise_shape))
+        loaded = CallableMap(given, tuple(noise_shape), condition=condition)
     else:
         raise UsageError(
             f"{label}: expected a map spec, a NoiseToImageMap, a function of noise, or a folder or array of images; "
@@ -141,11 +147,12 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
 
 
 def _takes_two(function: Callable[..., Any]) -> bool:
-    """Whether a function takes conditions beside noise."""
+    """Whether a function, or the ``forward`` of a network, takes conditions beside noise."""
     try:
-        parameters = inspect.signature(function).parameters.values()
+        parameters = inspect.signature(getattr(function, "forward", function)).parameters.values()
     except (TypeError, ValueError):
         return False
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     required = [p for p in positional if p.default is p.empty]
-    return len(required) > 1 or any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    named = len(positional) > 1 and positional[1].name == "conditions"
+    return named or len(required) > 1 or any(p.kind is p.VAR_POSITIONAL for p in parameters)

@@ -95,17 +95,20 @@ def _asked(task: str, sides: Sequence[Any], options: Mapping[str, Any]) -> tuple
     names, objects = _sides(sides)
     rest = {name: value for name, value in options.items() if name in asks_of(task)}
     place = {name: options[name] for name in PLACE if name in options and name != "progress"}
-    noise, descriptors = rest.get("noise"), rest.get("descriptor")
+    noise = rest.get("noise")
     if noise is not None and not isinstance(noise, str | Path):
         del rest["noise"]
         rest.setdefault("num_samples", len(noise) if hasattr(noise, "__len__") else default_of("num_samples"))
     else:
         noise = None
-    named = [d for d in _listed(descriptors) if not isinstance(d, str)]
-    if named:
-        del rest["descriptor"]
+    described = {
+        name if isinstance(name, str) else getattr(name, "id", name): name for name in _listed(rest.get("descriptor"))
+    }
+    if described:
+        rest["descriptor"] = tuple(described)
+    given = {name: descriptor for name, descriptor in described.items() if not isinstance(descriptor, str)}
     question = Question(tuple(names), task, **rest)
-    materials = Materials(objects, noise, options.get("conditions", ()), named)
+    materials = Materials(objects, noise, options.get("conditions") or (), given)
     where = Workplace(**place)
     return question, materials, replace(where, specs=Specs(where.with_zoo(), offline=where.offline))
 
@@ -173,11 +176,11 @@ def _describe(function: Any, task: str) -> None:
     """Give a preset the signature and the documentation that ``Question`` has."""
     asks = asks_of(task)
     also = {name: f" Also {text}." for name, text in OBJECTS.items()}
-    lines = [f"        {name}: {ask.help}{also.get(name, '')}" for name, ask in asks.items()]
+    lines = [f"    {name}: {ask.help}{also.get(name, '')}" for name, ask in asks.items()]
     others = {name: text for name, text in _others_of(task).items() if name not in asks}
-    lines += [f"        {name}: {text}." for name, text in others.items()]
-    function.__doc__ = f"{inspect.cleandoc(function.__doc__)}\n\n    Args:\n" + "\n".join(
-        ["        sides: map specs, maps, functions of noise, or folders; a dictionary gives labels.", *lines]
+    lines += [f"    {name}: {text}." for name, text in others.items()]
+    function.__doc__ = f"{inspect.cleandoc(function.__doc__)}\n\nArgs:\n" + "\n".join(
+        ["    sides: map specs, maps, functions of noise, or folders; a dictionary gives labels.", *lines]
     )
     first = inspect.Parameter("sides", inspect.Parameter.VAR_POSITIONAL)
     keyword = inspect.Parameter.KEYWORD_ONLY

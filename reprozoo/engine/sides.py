@@ -68,7 +68,7 @@ class BlockCache:
 
     def __init__(self, indices: Sequence[int], budget_bytes: int = CACHE_BYTES) -> None:
         self._indices, self._left = indices, budget_bytes
-        self._blocks: OrderedDict[tuple[int, int], NDArray[Any]] = OrderedDict()
+        self._blocks: OrderedDict[tuple[str, int, int | None], NDArray[Any]] = OrderedDict()
 
     def rows(self, images: ImageRows, positions: Sequence[int], *, limit: int | None = None) -> NDArray[Any]:
         """The images at these positions, in this order.
@@ -83,7 +83,7 @@ class BlockCache:
         return np.stack([held[position // SHARD_ROWS][position % SHARD_ROWS] for position in positions])
 
     def _block(self, images: ImageRows, number: int, limit: int | None) -> NDArray[Any]:
-        key = (id(images), number)
+        key = (images.key, number, limit)
         if key in self._blocks:
             self._blocks.move_to_end(key)
             return self._blocks[key]

@@ -223,7 +223,7 @@ def test_python_documents_what_the_command_line_does(task: str) -> None:
     signature = inspect.signature(function)
     for name, ask in asks_of(task).items():
         assert signature.parameters[name].default == default_of(name)
-        assert f"        {name}: {ask.help}" in (function.__doc__ or "")
+        assert f"    {name}: {ask.help}" in (function.__doc__ or "")
     assert {"zoo", "store", "executor", "progress", "offline"} <= set(signature.parameters)
     assert ("conditions" in signature.parameters) == (task != SCORE)
     assert set(asks()) & set(signature.parameters) == set(asks_of(task))
