@@ -81,6 +81,7 @@ class FakeRecipe:
     source: str = "hub"
     classes: int | None = 10
     family: str = "fake"
+    card: str = ""  # its id, where two recipes are options of one
     shape: tuple[int, int, int] = SHAPE
     device: str = "cpu"
     dtype: str = "float32"
@@ -113,7 +114,8 @@ class FakeRecipe:
     def facts(self) -> dict[str, Any]:
         training = {"dataset": self.training, "split": self.split}
         training |= {"images_sha256": self.images_sha256} if self.images_sha256 else {}
-        card = {"family": self.family, "training": training, "weights": [{"kind": self.source}]}
+        card: dict[str, Any] = {"family": self.family, "training": training, "weights": [{"kind": self.source}]}
+        card |= {"id": self.card} if self.card else {}
         plugin = {"name": "fakes", "distribution": "tests", "version": "0", "gave": "family fake"}
         return {"spec": self.id, "card": card, "options": self.options, "plugin": plugin}
 

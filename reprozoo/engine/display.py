@@ -25,6 +25,7 @@ STAGES = {
     "sampling": ("sampling", IMAGES),
     "describing": ("describing", IMAGES),
     "scoring": ("scoring", "noises"),
+    "repeats": ("describing the noise floor", IMAGES),
     "searching": ("searching", IMAGES),
 }
 

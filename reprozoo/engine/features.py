@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from reprozoo.engine.progress import Meter, Progress
+from reprozoo.engine.progress import Meter, Progress, Stage
 from reprozoo.engine.sides import ImageRows
 from reprozoo.engine.store import Entry, Lease, Store
 from reprozoo.measures.descriptors import Descriptor
@@ -113,9 +113,17 @@ class FeatureWriter:
 
     Args:
         wanted: (label, images, indices, descriptor) of everything that is going to be read.
+        stage: as progress calls it.
     """
 
-    def __init__(self, wanted: Iterable[Wanted], store: Store, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        wanted: Iterable[Wanted],
+        store: Store,
+        progress: Progress | None = None,
+        *,
+        stage: Stage = "describing",
+    ) -> None:
         tasks: dict[str, _Task] = {}
         for label, images, rows, descriptor in wanted:
             entry = features_entry(store, images, descriptor)
@@ -123,7 +131,7 @@ class FeatureWriter:
                 missing = entry.missing(rows, block=BLOCK_ROWS)
                 tasks[entry.key] = _Task(label, images, descriptor, entry, missing)
         self._tasks = [task for task in tasks.values() if task.runs]
-        self._meter = Meter(progress, "describing", sum(b - a for task in self._tasks for a, b in task.runs))
+        self._meter = Meter(progress, stage, sum(b - a for task in self._tasks for a, b in task.runs))
 
     def add(self, images: ImageRows, indices: Sequence[int], block: NDArray[Any]) -> None:
         """A block of images that passes by, and the index of each."""

@@ -7,7 +7,7 @@ values. Measures that read features, and searches, follow from the features.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,6 +108,11 @@ class Pass:
     found: list[Found] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    def note(self, text: str) -> None:
+        """Say something once, however many pairs it is about."""
+        sentence = text[0].upper() + text[1:]
+        self.notes += [sentence] if sentence not in self.notes else []
+
 
 def measure_all(
     sides: Sequence[Side],
@@ -126,6 +131,8 @@ def measure_all(
     pixels = _PixelPass(sides, plan, indices, groups, result)
     with FeatureWriter(_described(sides, plan, indices), store, progress) as writer:
         pixels.run(writer, progress)
+    with FeatureWriter(_changed(sides, plan, indices, pixels.changed), store, progress, stage="repeats") as writer:
+        writer.finish()
     features = _FeatureValues(sides, indices, groups, store, pixels, progress)
     for planned in plan:
         for taken in planned.measures:
@@ -142,8 +149,7 @@ def _noted(result: Pass, take: Any) -> Found | None:
         found: Found = take()
         return found
     except UsageError as error:
-        text = str(error)
-        result.notes += [text[0].upper() + text[1:] + "."]
+        result.note(f"{error}.")
         return None
 
 
@@ -203,7 +209,7 @@ class _PixelPass:
         except UsageError as error:  # e.g. images too small for it: the others are still taken
             self.skipped.add(key)
             self.values.pop(key, None)
-            self.result.notes.append(f"{taken.measure.title} is not reported: {error}")
+            self.result.note(f"{taken.measure.title} is not reported: {error}.")
             return
         self.values.setdefault(key, []).append(values)
 
@@ -276,13 +282,9 @@ class _FeatureValues:
         whole = self.features(side, taken)
         first = Features(whole.own[:count], None if whole.mirrored is None else whole.mirrored[:count])
         second = first.own.copy()
-        if changed := list(self.changed.get(side, ())):
+        if changed := self.changed.get(side, ()):
             rows = [self.indices[i] for i in changed]
-            repetition = _repetition(self.sides[side])
-            wanted = [(self.sides[side].label, repetition, rows, _descriptor(taken))]
-            with FeatureWriter(wanted, self.store, self.progress) as writer:
-                writer.finish()
-            second[changed] = read_features(self.store, repetition, _descriptor(taken), rows)
+            second[changed] = read_features(self.store, _repetition(self.sides[side]), _descriptor(taken), rows)
         return first, Features(second, first.mirrored)
 
     def _search(self, planned: Planned, taken: Taken) -> Found | None:
@@ -328,6 +330,23 @@ def _described(sides: Sequence[Side], plan: Sequence[Planned], indices: Sequence
     return [
         (sides[number].label, sides[number].images, _wanted_rows(sides[number], indices), descriptor)
         for (number, _, _), descriptor in sorted(wanted.items(), key=lambda item: item[0])
+    ]
+
+
+def _changed(
+    sides: Sequence[Side], plan: Sequence[Planned], indices: Sequence[int], changed: Mapping[int, Sequence[int]]
+) -> list[Wanted]:
+    """The images of repetitions that differ from the first run's."""
+    wanted = {
+        (planned.a, taken.descriptor.id): taken.descriptor
+        for planned in plan
+        if planned.pairing == REPEAT
+        for taken in planned.measures
+        if taken.descriptor is not None and changed[planned.a]
+    }
+    return [
+        (sides[number].label, _repetition(sides[number]), [indices[i] for i in changed[number]], descriptor)
+        for (number, _), descriptor in wanted.items()
     ]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Stage = Literal["sampling", "describing", "scoring", "searching"]
+Stage = Literal["sampling", "describing", "scoring", "repeats", "searching"]
 
 
 @dataclass(frozen=True)
@@ -14,8 +14,8 @@ class ProgressEvent:
     """A step of one stage of the work.
 
     Attributes:
-        stage: "sampling": images; "describing": features of images; "scoring": blocks of noises;
-            "searching": images whose nearest is looked for.
+        stage: "sampling": images; "describing": features of images; "scoring": blocks of noises; "repeats": features
+            of images that another batch size changed; "searching": images whose nearest is looked for.
         label: whose images these are; "" where it is everybody's.
         done, total: of the whole stage, over all models; the first event of a stage has done 0, the last one total.
     """

@@ -47,6 +47,13 @@ def test_the_same_weights_under_two_names_are_said_to_be_the_same(store: Store) 
     assert "a and b have the same weights." in run(zoo, store).warnings
 
 
+def test_equal_weights_under_options_of_one_card_are_no_warning(store: Store) -> None:
+    zoo = FakeZoo(FakeRecipe("m", weights=1, card="m"), FakeRecipe("m+steps=9", weights=1, same=0.8, card="m"))
+    assert not any("same weights" in warning for warning in run(zoo, store).warnings)
+    zoo = FakeZoo(FakeRecipe("m", weights=1, card="m"), FakeRecipe("m+new=1", weights=1, options={"new": 1}, card="m"))
+    assert any("what differs in their options has no effect" in warning for warning in run(zoo, store).warnings)
+
+
 class Blind(Descriptor):
     """Sees the same in every image."""
 
