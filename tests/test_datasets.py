@@ -10,6 +10,7 @@ import pickle
 import struct
 import tarfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from reprozoo.base.errors import IntegrityError, UnavailableError, UsageError
 from reprozoo.zoo.cards import Registry
 from reprozoo.zoo.datasets import ImageDataset, cifar, dataset_digest, files, load_dataset, pull_dataset, read_images
 from reprozoo.zoo.weights import clients
+from tests.weights.conftest import FileServer
 
 REGISTRY = Path(__file__).parents[1] / "registry"
 RNG = np.random.default_rng(0)
@@ -266,7 +268,10 @@ def python2_batch(images: np.ndarray, labels: np.ndarray) -> bytes:
     data = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
     data += b"(K\x01" + shape + dtype + b"\x89T" + struct.pack("<i", rows.size) + rows.tobytes() + b"tb"
     numbers = b"](" + b"".join(b"K" + bytes([label]) for label in labels) + b"e"
-    return b"\x80\x02}(U\x0bbatch_labelU\x01xU\x06labels" + numbers + b"U\x04data" + data + b"u."
+    names = b"](" + b"U\x05a.png" * len(labels) + b"e"
+    return (
+        b"\x80\x02}(U\x0bbatch_labelU\x01xU\x06labels" + numbers + b"U\x04data" + data + b"U\tfilenames" + names + b"u."
+    )
 
 
 def python_batches() -> dict[str, bytes]:
@@ -309,7 +314,10 @@ class Hostile:
         b"(cos\nmkdir\nS'canary'\no.",
         b"\x80\x02cnumpy\nload\nU\x01x\x85R.",
         b"\x80\x02cnumpy.lib\ndtype\n.",
+        b"\x80\x04\x8c\x05numpy\x8c\x04load\x93\x8c\x01x\x85R.",
+        b"\x80\x02U\x01xQ.",  # a persistent id
         python2_batch(TEST, TEST_LABELS)[:-500],
+        python2_batch(TEST, TEST_LABELS).replace(b"U\x02u1", b"U\x02f1"),
         pickle.dumps({b"data": [1, 2], b"labels": [1]}),
         pickle.dumps(3),
         b"",
@@ -405,6 +413,59 @@ def test_no_source_at_all(registry, tmp_path):
     with pytest.raises(UnavailableError, match=r"(?s)any of its sources:\n  npm: .*Node\.js.*\n  bundled: .*missing"):
         load_dataset("cifar10", registry=registry)
     assert not (tmp_path / "home" / "datasets").exists()
+
+
+OFFICIAL = """
+[[sources]]
+name = "official"
+kind = "url"
+url = "{url}"
+sha256 = "{sha256}"
+bytes = {bytes}
+format = "cifar-python"
+"""
+
+
+@pytest.fixture
+def official(registry, tmp_path) -> Iterator[bytes]:
+    """The archive of its author, in its layout, on a server of this machine; the card names no other that has it."""
+    members = {**python_batches(), "readme.html": b"<html>", "batches.meta": pickle.dumps({b"num_vis": 3072}, 2)}
+    content = archive_of(members, "cifar-10-batches-py")
+    server = FileServer(content)
+    server.url = server.url.replace("model.bin", "cifar-10-python.tar.gz")
+    card = tmp_path / "registry" / "cifar10.toml"
+    source = OFFICIAL.format(url=server.url, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
+    card.write_text(card.read_text().partition('[[sources]]\nname = "bundled"')[0] + source)
+    yield content
+    server.http.shutdown()
+    server.http.server_close()
+
+
+def test_the_official_archive_is_fetched_verified_and_decoded(official, tmp_path):
+    registry = Registry([tmp_path / "registry"])
+    train = load_dataset("cifar10", registry=registry)
+    assert (train.images_u8 == TRAIN.transpose(0, 3, 1, 2)).all()
+    assert train.labels.tolist() == TRAIN_LABELS.tolist()
+    train.__dict__.pop("digest")  # of the card: computed again from the pixels
+    assert train.digest == registry.dataset("cifar10").splits["train"].images_sha256 == sha256(TRAIN)
+    test = load_dataset("cifar10", "test", registry=registry, offline=True)
+    assert (test.images_u8 == TEST.transpose(0, 3, 1, 2)).all()
+
+
+def test_another_archive_at_its_address_is_refused(official, tmp_path):
+    card = tmp_path / "registry" / "cifar10.toml"
+    card.write_text(card.read_text().replace(hashlib.sha256(official).hexdigest(), "0" * 64))
+    with pytest.raises(IntegrityError, match="sha256"):
+        load_dataset("cifar10", registry=Registry([tmp_path / "registry"]))
+    assert not (tmp_path / "home" / "datasets").exists()
+
+
+def test_the_card_names_the_official_archive_by_its_published_digest():
+    """As Keras (keras/src/datasets/cifar10.py) and others publish it."""
+    (official,) = (s for s in Registry([REGISTRY]).dataset("cifar10").sources if s.name == "official")
+    assert official.url == "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
+    assert official.sha256 == "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
+    assert official.bytes == 170_498_071
 
 
 @pytest.mark.parametrize("what", ["images", "labels"])

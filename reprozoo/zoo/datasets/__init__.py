@@ -8,4 +8,12 @@ from reprozoo.zoo.datasets.arrays import ImageDataset, image_indices
 from reprozoo.zoo.datasets.files import read_images
 from reprozoo.zoo.datasets.named import dataset_digest, dataset_giver, load_dataset, pull_dataset
 
-__all__ = ["ImageDataset", "dataset_digest", "dataset_giver", "image_indices", "load_dataset", "pull_dataset", "read_images"]
+__all__ = [
+    "ImageDataset",
+    "dataset_digest",
+    "dataset_giver",
+    "image_indices",
+    "load_dataset",
+    "pull_dataset",
+    "read_images",
+]

