@@ -97,7 +97,8 @@ class ObjectRecipe:
         return {"object": self.token}
 
     def facts(self) -> dict[str, Any]:
-        kind = type(getattr(self.loaded, "function", self.loaded))
+        inside = getattr(self.loaded, "function", self.loaded)
+        kind = inside if hasattr(inside, "__qualname__") else type(inside)
         title = "a Python object; its images are not kept beyond the process"
         return {"spec": self.display_id, "card": {"title": title}, "object": f"{kind.__module__}.{kind.__qualname__}"}
 

@@ -92,6 +92,7 @@ def _asked(task: str, sides: Sequence[Any], options: Mapping[str, Any]) -> tuple
     for name in options:
         if name not in known:
             raise UsageError(f"{task} has no argument {name!r}{did_you_mean(name, known)}; it has: {', '.join(known)}")
+    _exclude_each_other(options)
     names, objects = _sides(sides)
     rest = {name: value for name, value in options.items() if name in asks_of(task)}
     place = {name: options[name] for name in PLACE if name in options and name != "progress"}
@@ -111,6 +112,16 @@ def _asked(task: str, sides: Sequence[Any], options: Mapping[str, Any]) -> tuple
     materials = Materials(objects, noise, options.get("conditions") or (), given)
     where = Workplace(**place)
     return question, materials, replace(where, specs=Specs(where.with_zoo(), offline=where.offline))
+
+
+def _exclude_each_other(options: Mapping[str, Any]) -> None:
+    """Refuse objects beside texts that say the same."""
+    if options.get("noise") is not None and options.get("seed"):
+        raise UsageError("seed and noise exclude each other: noise that is given is not drawn")
+    if options.get("conditions"):
+        for name in ("classes", "prompts", "prompts_file"):
+            if options.get(name) is not None:
+                raise UsageError(f"conditions and {name} exclude each other: a noise gets one condition")
 
 
 def _sides(given: Sequence[Any]) -> tuple[list[str], dict[str, Any]]:
