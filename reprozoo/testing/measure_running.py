@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from reprozoo.testing import measure_checks as checks
+from reprozoo.testing import measure_checks as taken
+from reprozoo.testing import measure_declarations as said
 from reprozoo.testing.measure_subject import MeasureSubject, MeasureTarget, Reference, Rows
 from reprozoo.testing.results import CheckResult
 from reprozoo.testing.running import assert_kept, chosen_checks, run_check
 
 MEASURE_CHECKS: Mapping[str, Callable[[MeasureSubject], str]] = {
-    "declaration": checks.check_declaration,
-    "scores": checks.check_scores,
-    "pairings": checks.check_pairings,
-    "values": checks.check_values,
-    "identity": checks.check_identity,
-    "symmetry": checks.check_symmetry,
-    "permutation": checks.check_permutation,
-    "batch": checks.check_batch,
-    "determinism": checks.check_determinism,
-    "threshold": checks.check_threshold,
-    "histogram": checks.check_histogram,
-    "inputs": checks.check_inputs,
-    "search": checks.check_search,
-    "own-rows": checks.check_own_rows,
-    "reference": checks.check_reference,
+    "declaration": said.check_declaration,
+    "scores": said.check_scores,
+    "pairings": said.check_pairings,
+    "values": taken.check_values,
+    "identity": taken.check_identity,
+    "symmetry": taken.check_symmetry,
+    "permutation": taken.check_permutation,
+    "batch": taken.check_batch,
+    "determinism": taken.check_determinism,
+    "threshold": said.check_threshold,
+    "histogram": said.check_histogram,
+    "inputs": taken.check_inputs,
+    "search": taken.check_search,
+    "own-rows": taken.check_own_rows,
+    "reference": taken.check_reference,
 }
 
 

@@ -92,6 +92,10 @@ class MeasureSubject:
         """The values of the examples, taken once."""
         return self.values(*self.pairs())
 
+    def any_values(self) -> Values:
+        """Of pairs, or of a search where it is not taken of pairs."""
+        return self.found if self.pairwise else self.measure.nearest(*self.haystack()[:2]).values
+
     def haystack(self) -> tuple[Rows, Rows, NDArray[np.int64]]:
         """Rows to look for, rows to look in, and where their copies lie in these.
 
