@@ -426,5 +426,14 @@ class Comparison:
 ROW_COLUMNS = ("measure", "pairing", "a", "b", "index", "condition", "partner", "value")
 
 
+def threshold_text(at: float) -> str:
+    """A threshold as labels write it: exact where it is short.
+
+    >>> threshold_text(0.9999), threshold_text(15.0), threshold_text(1 / 3)
+    ('0.9999', '15', '0.333')
+    """
+    return f"{at:g}" if float(f"{at:g}") == at else f"{at:.3g}"
+
+
 def _without_values(measurement: Measurement) -> Measurement:
     return replace(measurement, values=None, partners=None, own=None)

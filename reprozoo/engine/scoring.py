@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from reprozoo.engine.measuring import Found, Taken
 from reprozoo.engine.pairings import NEAREST, SAME, Groups
-from reprozoo.engine.result import ConditionScores, Curve, Distribution, Measurement, PairedTest, Score
+from reprozoo.engine.result import ConditionScores, Curve, Distribution, Measurement, PairedTest, Score, threshold_text
 from reprozoo.measures.base import Kind, MeasureFacts, ScoreSpec
 from reprozoo.measures.descriptors import Descriptor
 from reprozoo.measures.statistics import mcnemar
@@ -87,7 +87,7 @@ def label_of(taken: Taken, spec: ScoreSpec, at: float | None) -> str:
     parts = [taken.descriptor.id] if taken.descriptor else []
     if spec.is_share and at is not None:
         unit = taken.measure.unit.replace("of 255", "/255")
-        parts.append(f"{PERCENT_SIGNS[spec.kind]}{at:.3g}{unit}")
+        parts.append(f"{PERCENT_SIGNS[spec.kind]}{threshold_text(at)}{unit}")
     parts += ["mirrored or not"] if taken.mirror else []
     return f"{spec.name}[{', '.join(parts)}]" if parts else spec.name
 

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
-from reprozoo.cli import progress
-from reprozoo.cli.progress import ProgressDisplay, duration, size
+from reprozoo.engine import display
+from reprozoo.engine.display import ProgressDisplay, duration, size
+from reprozoo.engine.progress import ProgressEvent, Stage
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """One number: the time."""
     now = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(display.time, "monotonic", lambda: now[0])
     return now
 
 
 def test_lines_now_and_then_with_what_is_left(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
-    with ProgressDisplay(interactive=False) as display:
+    with ProgressDisplay(interactive=False) as shown:
         for done in range(0, 101, 10):
             clock[0] = done * 0.3
-            display.update("sampling", done, 100, detail="tiny-edm")
+            shown.update("sampling", done, 100, detail="tiny-edm")
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.splitlines() == [
@@ -31,32 +34,42 @@ def test_lines_now_and_then_with_what_is_left(clock: list[float], capsys: pytest
 
 
 def test_short_work_gets_one_line(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
-    with ProgressDisplay(interactive=False) as display:
-        display.fetched("weights", 0, 2_000_000)
-        display.fetched("weights", 2_000_000, 2_000_000)
+    with ProgressDisplay(interactive=False) as shown:
+        shown.fetched("weights", 0, 2_000_000)
+        shown.fetched("weights", 2_000_000, 2_000_000)
     assert capsys.readouterr().err == "weights: 2.0 MB of 2.0 MB in 0 s\n"
 
 
+@pytest.mark.parametrize("stage", get_args(Stage))
+def test_every_stage_of_the_engine_has_words(
+    clock: list[float], capsys: pytest.CaptureFixture[str], stage: Stage
+) -> None:
+    with ProgressDisplay(interactive=False) as shown:
+        shown.stage(ProgressEvent(stage, "", 0, 5))
+        shown.stage(ProgressEvent(stage, "", 5, 5))
+    assert capsys.readouterr().err.endswith(f": 5 of 5 {'noises' if stage == 'scoring' else 'images'} in 0 s\n")
+
+
 def test_unknown_total(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
-    with ProgressDisplay(interactive=False) as display:
-        display.fetched("weights", 0, None)
+    with ProgressDisplay(interactive=False) as shown:
+        shown.fetched("weights", 0, None)
         clock[0] = 11.0
-        display.fetched("weights", 1500, None)
+        shown.fetched("weights", 1500, None)
     assert capsys.readouterr().err == "weights: 1.5 kB\n"
 
 
 @pytest.mark.parametrize("interactive", [True, False])
 def test_quiet_is_silent(interactive: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    with ProgressDisplay(quiet=True, interactive=interactive) as display:
-        display.update("sampling", 5, 5)
+    with ProgressDisplay(quiet=True, interactive=interactive) as shown:
+        shown.update("sampling", 5, 5)
     assert capsys.readouterr() == ("", "")
 
 
 def test_bars_go_to_stderr(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "120")
-    with ProgressDisplay(interactive=True) as display:
-        display.update("sampling", 1, 4, detail="[tiny]")
-        display.update("sampling", 4, 4, detail="[tiny]")
+    with ProgressDisplay(interactive=True) as shown:
+        shown.update("sampling", 1, 4, detail="[tiny]")
+        shown.update("sampling", 4, 4, detail="[tiny]")
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "sampling" in captured.err
