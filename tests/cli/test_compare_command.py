@@ -5,13 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from reprozoo.engine.result import ROW_COLUMNS, Comparison
 from reprozoo.report.reading import read_result
+from reprozoo.zoo import resolving
+from reprozoo.zoo.weights import fetching
 from tests.cli.conftest import Cli, Outcome
 
 PAIR = ("theory-gaussian", "theory-gaussian+flow=sampler+steps=3")
@@ -50,6 +54,30 @@ def test_table_and_files(compared: Outcome, tmp_path: Path) -> None:
 def test_the_second_run_samples_nothing(cli: Cli, compared: Outcome) -> None:
     again = cli("compare", *PAIR, *QUICK, "-o", "again", "--json")
     assert [side["sampled"] for side in json.loads(again.out)["sides"]] == [0, 0]
+
+
+def test_each_spec_is_chosen_and_each_file_of_weights_hashed_once(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: Counter[str] = Counter()
+    hashed: Counter[str] = Counter()
+    choose, sha256_of = resolving.Zoo.choose, fetching.sha256_of
+
+    def counting_choose(self: resolving.Zoo, text: str, **options: Any) -> Any:
+        chosen[text] += 1
+        return choose(self, text, **options)
+
+    def counting_sha256_of(path: Path) -> str:
+        hashed[str(path)] += 1
+        return sha256_of(path)
+
+    monkeypatch.setattr(resolving.Zoo, "choose", counting_choose)
+    monkeypatch.setattr(fetching, "sha256_of", counting_sha256_of)
+    outcome = cli(
+        "compare", *PAIR, "theory-mog", *QUICK, "--baseline", "theory-gaussian+flow=sampler+steps=4", "-o", "out"
+    )
+    assert outcome.code == 0, outcome.err
+    assert chosen == dict.fromkeys([*PAIR, "theory-mog", "theory-gaussian+flow=sampler+steps=4"], 1)
+    assert hashed
+    assert set(hashed.values()) == {1}
 
 
 def test_large_weights_are_said_before_the_run(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
