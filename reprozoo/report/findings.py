@@ -134,7 +134,7 @@ class Findings:
         return [(label, score) for label, score in found if score is not None]
 
     def columns_of(self, pairing: str, pairs: Iterable[Pair]) -> list[Column]:
-        """Every score that these pairs have under a pairing, the headline first."""
+        """Every score that these pairs have under a pairing: the headline, graded scores, then the others."""
         wanted = {frozenset(pair) for pair in pairs}
         present: dict[str, set[str]] = {}
         for m in self.comparison.measurements:
@@ -144,8 +144,8 @@ class Findings:
                  if spec["name"] in present.get(facts.id, ())]  # fmt: skip
         titles = [str(spec["title"]) for _, spec in found]
         columns = [Column(facts, spec, _heading(facts, spec, titles)) for facts, spec in found]
-        head = headline(columns)
-        return [column for column in columns if column is head] + [c for c in columns if c is not head]
+        head, beside = headline(columns), graded(columns)
+        return sorted(columns, key=lambda column: 0 if column is head else 1 if column in beside else 2)
 
 
 def headline(columns: Sequence[Column]) -> Column | None:

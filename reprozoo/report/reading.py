@@ -47,7 +47,12 @@ def read_result(folder: Path, store: Store | None = None) -> Comparison:
         raise UsageError(
             f"{path}: expected a result of schema version 1 or {SCHEMA_VERSION}, got {version!r}; {RUN_AGAIN}"
         )
-    return comparison if store is None else replace(comparison, image_loader=stored_images(comparison, store))
+    return comparison if store is None else with_stored_images(comparison, store)
+
+
+def with_stored_images(comparison: Comparison, store: Store) -> Comparison:
+    """The same with its images, as long as the store has them."""
+    return replace(comparison, image_loader=stored_images(comparison, store))
 
 
 def stored_images(comparison: Comparison, store: Store) -> ImageLoader:

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from reprozoo.engine.result import Comparison, ConditionScores, Score
 from reprozoo.report import words
-from reprozoo.report.findings import NEAREST, NEAREST_OTHER, REPEAT, SAME, SHUFFLED, Column, Findings, Pair
+from reprozoo.report.findings import NEAREST, NEAREST_OTHER, REPEAT, SAME, SHUFFLED, Column, Findings, Pair, graded
 from reprozoo.report.verdict import data_words, verdicts
 
 if TYPE_CHECKING:
@@ -133,11 +133,14 @@ def _pair_table(found: Findings, head: Column, console: Console) -> Table:
     """The pairs that differ most first, the headline beside what it is seen against, then the other scores."""
     pairs = ranked_pairs(found, head)[:PAIRS_SHOWN]
     baselines = [side.label for side in found.comparison.baselines]
+    beside = graded(found.columns[1:])
+    others = [column for column in found.columns[1:] if column not in beside]
     seen_against: list[tuple[str, Callable[[Pair], str]]] = [
+        *((_heading(column), _value(found, column)) for column in beside),
         ("shuffled", lambda pair: _one(head, found.score(head, SHUFFLED, *pair))),
-        ("noise floor", lambda pair: _several(head, found.floors(head, pair))),
+        ("noise\nfloor", lambda pair: _several(head, found.floors(head, pair))),
         *((f"against {_narrow(label)}", _against(found, head, label)) for label in baselines),
-        *((_heading(column), _value(found, column)) for column in found.columns[1:]),
+        *((_heading(column), _value(found, column)) for column in others),
     ]
     filled = [(title, get) for title, get in seen_against if any(get(pair) != "–" for pair in pairs)]
 
@@ -177,14 +180,17 @@ def _print_references(found: Findings, console: Console) -> None:
     measures = list({(label, column.measure.id): (label, column) for label, column in columns}.values())
     if not measures:
         return
-    table = _empty_table(found.comparison.problem, [f"{_measure_heading(c)}\nto {label}" for label, c in measures])
-    for model in dict.fromkeys(model for model, _ in pairs):
-        cells = []
-        for label, column in measures:
-            measured = found.get(column.measure.id, SAME, model, label)
-            cells.append("–" if measured is None else words.spread(measured.distribution, column.measure.decimals))
-        table.add_row(Text(model), *cells)
-    console.print("", table)
+
+    def build(count: int) -> Table:
+        table = _empty_table("", [f"{_measure_heading(c)}\nto {label}" for label, c in measures[:count]])
+        for model in dict.fromkeys(model for model, _ in pairs):
+            measured = [(c, found.get(c.measure.id, SAME, model, label)) for label, c in measures[:count]]
+            cells = ["–" if m is None else words.spread(m.distribution, c.measure.decimals) for c, m in measured]
+            table.add_row(Text(model), *cells)
+        return table
+
+    console.print("", Text(found.comparison.problem, style="dim"))
+    console.print(_fitting(console, build, len(measures)))
 
 
 def _print_conditions(

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
-import shlex
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 
-from reprozoo.report.html import comparison_html, generalization_html
+from reprozoo.engine.result import Comparison
+from reprozoo.report import page as pages
+from reprozoo.report.html import notebook_html, report_html
 from reprozoo.report.provenance import command_of
-from tests.report import made_results as made
+from tests.fakes import FakeRecipe
+from tests.report.runs import Runs
+from tests.report.test_terminal import renamed
 
 HOSTILE = "<script>alert('id')</script>\"'&{{ 7 * 7 }}"
-VOID = {"meta", "link", "br", "option", "line", "rect", "path", "circle"}
+NAMES = ("two", "three", "hostile", "classes", "variant", "pearson", "folders", "copying", "elsewhere")
+VOID = {"meta", "link", "br", "option", "line", "rect", "path", "circle", "img"}
 
 
 class Outline(HTMLParser):
@@ -51,124 +56,141 @@ def outline(page: str) -> Outline:
     return parser
 
 
-def two(**changes: object) -> made.Comparison:
-    images = made.pictures(24, size=8)
-    other = made.blended(images, made.pictures(24, seed=3, size=8))
-    return made.comparison({"tiny-edm": images, "tiny-uvit": other}, baseline=made.blended(images, other), **changes)
-
-
-def test_everything_is_on_the_page() -> None:
-    page = outline(comparison_html(two(warnings=["read this first"])))
+def test_everything_is_on_the_page(runs: Runs) -> None:
+    page = outline(report_html(replace(runs.two, warnings=["read this first"])))
     for text in (
-        "From the same noise, tiny-edm and tiny-uvit make the same image", "read this first", "rp[pixels, >0.6]",
-        "Shuffled", "Noise floor", "Against theory-gaussian", "MAE score", "Every model against every other",
-        "Similarity, noise by noise", "The same noises through every model", "theory-gaussian",
-        "Configuration and provenance", "reprozoo compare tiny-edm tiny-uvit -n 24 --seed 0", "ef" * 32, "abab",
-        "heun", "Apache-2.0",
+        "From the same noise, a and b make images that count as the same", "read this first", "rp[pixels@32, >0.9]",
+        "Shuffled", "Noise floor", "Against theory-gaussian", "MAE", "PSNR", "mean |Δ|", "PFD", "Noise by noise",
+        "The same noises through every model", "Configuration and provenance",
+        "reprozoo compare a b -n 37 --descriptor pixels --baseline theory-gaussian --noise-floor 8 --device cpu",
+        runs.two.models[0].images_sha256, runs.two.noise["sha256"], "bit-equal",
     ):  # fmt: skip
         assert text in page.text, text
+    for score in {score.title for m in runs.two.select(a="a", b="b") for score in m.scores}:
+        assert score in page.text
 
 
-def test_nothing_comes_from_elsewhere() -> None:
-    page = comparison_html(two())
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_comes_from_elsewhere(runs: Runs, name: str) -> None:
+    page = report_html(getattr(runs, name))
     for tag, attributes in outline(page).tags:
         assert tag not in ("img", "iframe", "object", "embed", "audio", "video", "base", "form"), tag
-        for name in ("src", "href", "action", "data"):
-            assert (attributes.get(name) or "data:").startswith("data:")
-        assert not [name for name in attributes if name.startswith("on")]
+        for attribute in ("src", "href", "action", "data"):
+            assert (attributes.get(attribute) or "data:").startswith("data:")
+        assert not [attribute for attribute in attributes if attribute.startswith("on")]
     assert re.findall(r"url\((?!data:image/png;base64,)", page) == []
     assert "@import" not in page
     assert "default-src 'none'" in page
 
 
-def test_hostile_names_are_text() -> None:
-    images = made.pictures(4, size=8)
-    result = made.comparison({HOSTILE: images, "b": images}, warnings=[HOSTILE], settings={
-        "threshold": 0.6, "specs": [HOSTILE, "b"], "prompt": HOSTILE,
-    }, conditions={"in_turn": [{"prompt": HOSTILE}]})  # fmt: skip
-    run = replace(result.models[0], description={"card": {"licence": HOSTILE}, HOSTILE: HOSTILE})
-    page = comparison_html(replace(result, models=[run, result.models[1]]))
+def hostile(runs: Runs) -> Comparison:
+    result = renamed(runs.classes, {"a": HOSTILE})
+    sides = [replace(side, facts={"card": {"licence": HOSTILE}, HOSTILE: HOSTILE}) for side in result.sides]
+    measures = [replace(facts, title=HOSTILE, unit=HOSTILE, meaning=HOSTILE) for facts in result.measures]
+    named = [replace(m, conditions=[replace(c, name=HOSTILE) for c in m.conditions]) for m in result.measurements]
+    return replace(
+        result, sides=sides, measures=measures, measurements=named, warnings=[HOSTILE],
+        conditions={"in_turn": [{"prompt": HOSTILE}]}, question=result.question | {"prompts": [HOSTILE]},
+    )  # fmt: skip
+
+
+def test_hostile_names_are_text(runs: Runs) -> None:
+    page = report_html(hostile(runs))
     parsed = outline(page)
-    assert [attributes.get("id") for tag, attributes in parsed.tags if tag == "script"] == ["grid-data", None]
+    assert [attributes.get("class") for tag, attributes in parsed.tags if tag == "script"] == ["grid-data", None]
     assert HOSTILE in parsed.text
     assert "{{ 7 * 7 }}" in parsed.text
     assert "alert('id')</script>" not in page
+    assert "alert('id')</script>" not in notebook_html(hostile(runs))
 
 
-def test_the_check_sees_a_missing_escape() -> None:
-    page = comparison_html(two()).replace("<h1>", "<h1><script>alert(1)</script>")
-    scripts = [attributes.get("id") for tag, attributes in outline(page).tags if tag == "script"]
+def test_the_check_sees_a_missing_escape(runs: Runs) -> None:
+    page = report_html(runs.two).replace("<h1>", "<h1><script>alert(1)</script>")
+    scripts = [attributes.get("class") for tag, attributes in outline(page).tags if tag == "script"]
     assert scripts != ["grid-data", None]
 
 
-def test_several_models_fold_most_figures_away() -> None:
-    images = made.pictures(8, size=8)
-    names = {f"model-{k}": made.blended(images, made.pictures(8, seed=k, size=8), seed=k) for k in range(5)}
-    page = outline(comparison_html(made.comparison(names)))
+def test_several_models_fold_most_figures_away(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = runs.compare(*(FakeRecipe(f"model-{k}", weights=k) for k in range(5)), num_samples=8, baselines=[])
+    page = outline(report_html(result))
     assert "5 models on the same noise" in page.text
     assert "The other 4 pairs" in page.text
-    assert "Against theory-gaussian" not in page.text.split("What the words mean")[0]
+    assert "Against" not in page.text.split("What the words mean")[0]
     cells = [attributes for tag, attributes in page.tags if tag == "td" and "--v" in (attributes.get("style") or "")]
-    assert len(cells) == 3 * 20  # RP, MAE and similarity, without the diagonals
+    assert len(cells) == 20 * len(matrix_columns(result))
+    monkeypatch.setattr(pages, "MOST_FIGURES", 3)
+    assert "7 pairs that are closer have no figures here" in outline(report_html(result)).text
 
 
-def test_a_result_read_from_a_file_has_a_page_without_images() -> None:
-    page = outline(comparison_html(replace(two(), image_loader=None)))
+def matrix_columns(result: Comparison) -> list[Any]:
+    from reprozoo.report.findings import Findings
+    from reprozoo.report.matrices import MOST_MATRICES
+
+    return Findings(result).columns[:MOST_MATRICES]
+
+
+def test_twenty_models_and_many_noises_make_a_page_of_a_reasonable_size(runs: Runs) -> None:
+    result = runs.compare(
+        *(FakeRecipe(f"m{k}", weights=k, same=0.5 + 0.02 * k) for k in range(20)), num_samples=1000, baselines=[],
+        noise_floor=0,
+    )  # fmt: skip
+    page = report_html(result)
+    assert len(page) < 8_000_000
+    assert page.count("<h3>") == pages.MOST_FIGURES
+
+
+def test_conditions_are_listed_up_to_a_limit(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "3 conditions, those that differ most first" in outline(report_html(runs.classes)).text
+    monkeypatch.setattr(pages, "MOST_CONDITIONS", 2)
+    assert "2 conditions, those that differ most first" in outline(report_html(runs.classes)).text
+
+
+def test_a_result_read_from_a_file_has_a_page_without_images(runs: Runs) -> None:
+    page = outline(report_html(replace(runs.two, image_loader=None)))
     assert "The same noises through every model" not in page.text
     assert "Configuration and provenance" in page.text
 
 
-def test_the_same_result_gives_the_same_page() -> None:
-    assert comparison_html(two()) == comparison_html(two())
+@pytest.mark.parametrize("name", ["two", "copying"])
+def test_the_same_result_gives_the_same_page(runs: Runs, name: str) -> None:
+    assert report_html(getattr(runs, name)) == report_html(getattr(runs, name))
 
 
-def test_page_of_a_generalization() -> None:
-    train = made.pictures(30, size=8)
-    page = outline(generalization_html(made.generalization(train[:10], train)))
+def test_page_of_a_search(runs: Runs) -> None:
+    page = outline(report_html(runs.copying))
     for text in (
-        "tiny-edm against its training set",
-        "GL score",
-        "GL of training images",
-        "Memorization",
-        "nearest training image",
-        "cifar10",
-    ):
-        assert text in page.text
-    assert "reprozoo generalize tiny-edm --data cifar10 -n 10 --seed 0 --threshold 0.6" in page.text
+        "a against its training images", "GL", "Among themselves", "memorization", "Nearest images",
+        "Generated images and the nearest images", "nearest of the 35 training images",
+    ):  # fmt: skip
+        assert text in page.text, text
+    other = outline(report_html(runs.elsewhere)).text
+    assert "a against 15 images" in other
+    assert "training images themselves" not in other
 
 
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({"specs": ["a b", "c"], "num_samples": 5, "seed": 2}, "reprozoo compare 'a b' c -n 5 --seed 2"),
-        ({"specs": ["a", "b"], "noise_file": "n.npy", "batch_size": None}, "reprozoo compare a b --noise n.npy"),
-        ({"specs": ["a", "b"], "seed": 0, "threshold": 0.4}, "reprozoo compare a b --seed 0 --threshold 0.4"),
-        ({"specs": ["a", "b"], "seed": 0, "threshold": 1 / 3}, f"reprozoo compare a b --seed 0 --threshold {1 / 3!r}"),
-        ({"specs": ["a", "b"], "seed": None}, ""),  # noise of one's own
-    ],
-)
-def test_command_of_a_comparison(changes: dict[str, object], expected: str) -> None:
-    assert command_of(two(settings=changes)) == expected
-
-
-def test_a_page_without_a_command_says_so() -> None:
-    page = outline(comparison_html(two(settings={"specs": ["a", "b"], "seed": None, "threshold": 0.6})))
-    assert "No command makes the report again" in page.text
+def test_a_page_without_a_command_says_so(runs: Runs) -> None:
+    objects = replace(runs.two, question=runs.two.question | {"objects": ["sides"]})
+    page = outline(report_html(objects))
+    assert "it was asked from Python, about objects" in page.text
     assert "This command makes" not in page.text
+    merged = replace(runs.two, question=runs.two.question | {"merged": []})
+    assert "it was merged from several runs" in outline(report_html(merged)).text
 
 
-def test_command_names_class_labels_and_baselines() -> None:
-    result = two(
-        settings={"specs": ["a", "b"], "seed": 0, "automatic_baselines": False},
-        conditions={"in_turn": [{"class_label": 3}, {"class_label": 5}]},
+def test_the_command_is_that_of_the_question(runs: Runs) -> None:
+    assert command_of(runs.classes)[0].endswith(
+        "--class 0-2 --descriptor pixels --baseline theory-gaussian --noise-floor 8 --device cpu"
     )
-    assert command_of(result) == "reprozoo compare a b --seed 0 --class 3,5 --baseline theory-gaussian"
-    assert command_of(replace(result, baselines=[])).endswith("--no-baseline")
-    by_itself = replace(result, settings=result.settings | {"automatic_baselines": True})
-    assert command_of(by_itself) == "reprozoo compare a b --seed 0 --class 3,5"
-    drawn = two(settings={"specs": ["a", "b"], "seed": 0}, conditions={"random_class": {"seed": 0, "num_classes": 10}})
-    assert command_of(drawn) == "reprozoo compare a b --seed 0 --class random"
-    assert command_of(replace(drawn, conditions={"random_class": {"seed": 7, "num_classes": 10}})) == ""
-    assert shlex.split(command_of(two(noise={}, settings={"specs": ["x y", "z"], "seed": 1}))) == [
-        "reprozoo", "score", "x y", "z",
-    ]  # fmt: skip
+    assert command_of(replace(runs.two, question={"objects": ["noise"], **runs.two.question})) == ("", True)
+    assert command_of(replace(runs.two, question={"task": "of another version"})) == ("", False)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_shows_verdict_scores_and_images(runs: Runs, name: str) -> None:
+    result = getattr(runs, name)
+    text = notebook_html(result)
+    assert outline(text).text.strip()
+    assert text.count("data:image/png;base64,") >= 2
+    assert "<script" not in text
+    assert result._repr_html_() == text
+    assert len(text) < 400_000

@@ -3,74 +3,120 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from reprozoo.engine.results import Comparison
+from reprozoo.engine.result import Comparison
 from reprozoo.report import terminal
-from tests.report import made_results as made
+from tests.fakes import FakeRecipe
+from tests.report.runs import Runs
 
 
 def printed(result: Comparison, width: int = 100) -> str:
     buffer = io.StringIO()
-    terminal.print_comparison(result, Console(file=buffer, width=width))
+    terminal.print_result(result, Console(file=buffer, width=width))
     return buffer.getvalue()
 
 
-def models(count: int) -> dict[str, made.Pixels]:
-    images = made.pictures(30, size=8)
-    return {f"model-{k}": made.blended(images, made.pictures(30, seed=k, size=8), seed=k) for k in range(count)}
+def many(runs: Runs, count: int) -> Comparison:
+    recipes = [FakeRecipe(f"model-{k}", weights=k, same=0.5 + 0.06 * k) for k in range(count)]
+    return runs.compare(*recipes, num_samples=12)
 
 
-def test_one_pair_above_its_baselines() -> None:
-    result = made.comparison(models(2), baseline=made.pictures(30, size=8), warnings=["read [this]"])
-    lines = printed(result).splitlines()
-    assert lines[0] == "rp[pixels, >0.6] · mae[<15/255] · 30 noises"
-    names = [line.split("  ")[0] for line in lines[2:8]]
-    assert names == [
-        "model-0 × model-1", "shuffled noise", "noise floor of model-0", "noise floor of model-1",
-        "theory-gaussian × model-0", "theory-gaussian × model-1",
+def renamed(result: Comparison, names: dict[str, str]) -> Comparison:
+    """The same with other labels."""
+
+    def of(label: str) -> str:
+        return names.get(label, label)
+
+    sides = [replace(side, label=of(side.label)) for side in result.sides]
+    return replace(
+        result, sides=sides, measurements=[replace(m, a=of(m.a), b=of(m.b)) for m in result.measurements]
+    )  # fmt: skip
+
+
+def test_one_pair_above_what_it_is_seen_against(runs: Runs) -> None:
+    lines = printed(replace(runs.two, warnings=["read [this]"])).splitlines()
+    assert lines[0] == "rp[pixels@32, >0.9] · mae[<15/255] · 37 noises"
+    rows = [line for line in lines[1:] if line.strip()]
+    start = next(i for i, line in enumerate(rows) if line.startswith("a × b"))
+    assert [row.split("  ")[0] for row in rows[start : start + 6]] == [
+        "a × b", "shuffled noise", "noise floor of a", "noise floor of b", "theory-gaussian × a", "theory-gaussian × b",
     ]  # fmt: skip
-    assert f"{result.pairs[0].rp.value:.3f}" in lines[2]
+    score = runs.two.score("rp", "a", "b")
+    assert f"{score.value:.3f}  {score.low:.3f} – {score.high:.3f}" in rows[start]
+    for name, text in (("mean_abs", "9.59"), ("psnr", "26.6"), ("pfd", "0.262")):
+        assert runs.two.score(name, "a", "b").value == pytest.approx(float(text), abs=0.05)
+        assert text in rows[start]
     assert lines[-1] == "warning: read [this]"
 
 
-def test_several_models_have_a_matrix_and_the_lowest_pairs_first() -> None:
-    result = made.comparison(models(7))
-    text = printed(result)
+def test_what_a_reader_must_know_of_the_descriptor_comes_last(runs: Runs) -> None:
+    noted = replace(runs.two, descriptors=[runs.two.descriptors[0] | {"note": "not the paper's numbers"}])
+    assert printed(noted).splitlines()[-1] == "Not the paper's numbers."
+
+
+def test_several_models_have_a_matrix_and_the_lowest_pairs_first(runs: Runs) -> None:
+    text = printed(many(runs, 7))
     assert text.splitlines()[1].split() == ["RP", "1", "2", "3", "4", "5", "6", "7"]
-    scores = [float(line.split()[3]) for line in text.splitlines() if " × " in line]
+    scores = [float(line.split()[3]) for line in text.splitlines() if line.startswith("model-") and " × " in line]
     assert scores == sorted(scores)
     assert len(scores) == terminal.PAIRS_SHOWN
-    assert "and 6 pairs with higher scores" in text
+    assert "and 6 pairs that are closer" in text
+    head = text[: text.index("model-0 ×")]
+    assert "mean |Δ|" in head
+    assert "PSNR" in head
 
 
-@pytest.mark.parametrize("count", [2, 4])
-@pytest.mark.parametrize("baseline", [None, made.pictures(30, seed=9, size=8)], ids=["alone", "baseline"])
-def test_fits_a_terminal_of_80_columns(count: int, baseline: made.Pixels | None) -> None:
-    text = printed(made.comparison(models(count), baseline=baseline), width=80)
-    assert max(map(len, text.splitlines())) <= 80
-    assert "…" not in text
+@pytest.mark.parametrize("name", ["two", "three", "classes", "variant", "pearson", "folders", "copying"])
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_tables_fit(runs: Runs, name: str, width: int) -> None:
+    lines = printed(getattr(runs, name), width=width).splitlines()
+    assert max(map(len, lines)) <= width
+    assert "…" not in "".join(line for line in lines if line.startswith("a "))
+    tables = [line for line in lines if line.startswith(("a ×", "a in", "shuffled", "noise floor", "class "))]
+    assert max(map(len, tables)) <= terminal.WIDTH
 
 
-def test_long_names_take_two_lines() -> None:
-    images = made.pictures(4, size=8)
-    lines = [line.strip() for line in printed(made.comparison({"a" * 20: images, "b" * 20: images})).splitlines()]
+def test_long_names_take_two_lines(runs: Runs) -> None:
+    result = renamed(runs.two, {"a": "a" * 20, "b": "b" * 20})
+    lines = [line.strip() for line in printed(result).splitlines()]
     place = next(i for i, line in enumerate(lines) if line.startswith("a" * 20))
     assert lines[place].split()[:2] == ["a" * 20, "×"]
     assert lines[place + 1] == "b" * 20
 
 
-def test_names_are_not_markup() -> None:
-    images = made.pictures(4, size=8)
-    assert "[red]x[/red] × b" in printed(made.comparison({"[red]x[/red]": images, "b": images}))
+def test_names_are_not_markup(runs: Runs) -> None:
+    assert "[red]x[/red] × b" in printed(renamed(runs.two, {"a": "[red]x[/red]"}))
 
 
-def test_generalization() -> None:
-    buffer = io.StringIO()
-    train = made.pictures(20, size=8)
-    terminal.print_generalization(made.generalization(train[:5], train), Console(file=buffer, width=100))
-    assert "gl[pixels, >0.6]" in buffer.getvalue()
-    assert "gl of training images" in buffer.getvalue()
-    assert "0.000" in buffer.getvalue()
+def test_conditions_that_differ_most_come_first(runs: Runs) -> None:
+    lines = printed(runs.classes).splitlines()
+    rows = [line for line in lines if line.startswith("class ")]
+    assert sorted(row.split()[1] for row in rows) == ["0", "1", "2"]
+    medians = {
+        c.name: c.median for c in runs.classes.select(measure="similarity", pairing="same", a="a", b="b")[0].conditions
+    }
+    assert [" ".join(row.split()[:2]) for row in rows] == sorted(medians, key=lambda name: medians[name])
+
+
+def test_a_model_in_a_data_set(runs: Runs) -> None:
+    text = printed(runs.copying)
+    assert text.startswith("gl[pixels@32, >0.9] · memorization[<0.333] · 20 noises")
+    assert "a in the 35 training images        0.750" in text
+    assert "the 35 training images themselves  1.000" in text
+    assert "a in these 15 images" in printed(runs.elsewhere)
+
+
+def test_a_truth_has_the_median_and_the_middle_of_every_model(runs: Runs) -> None:
+    result: Any = runs.two
+    sides = [replace(s, label="truth", role="reference") if s.role == "baseline" else s for s in result.sides]
+    moved = [replace(m, a=m.b, b="truth") if m.a == "theory-gaussian" else m for m in result.measurements]
+    text = printed(replace(result, sides=sides, measurements=moved, problem="inpaint-4 of photo[1].png"))
+    assert "inpaint-4 of photo[1].png" in text
+    (psnr,) = replace(result, measurements=moved).select(measure="psnr", a="a", b="truth")
+    low, middle, high = (psnr.distribution.quantiles[level] for level in ("0.05", "0.5", "0.95"))
+    assert f"{middle:.1f} ({low:.1f} – {high:.1f})" in text
