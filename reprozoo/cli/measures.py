@@ -11,7 +11,7 @@ from reprozoo.cli.table import print_table
 @click.command(short_help="List the measures and their scores.")
 @json_option
 def measures(*, as_json: bool) -> None:
-    """List the measures, those of plugins too: what each means, and the scores that summarise it.
+    """List the measures and their scores, those of plugins too: what each means and how it is summarised.
 
     `--measure NAME` takes one that is not usual; `--fail-under SCORE=X` and `--fail-over` bound a score.
     """

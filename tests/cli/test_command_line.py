@@ -12,6 +12,7 @@ import pytest
 
 from reprozoo import cli as command_line
 from reprozoo.base.errors import ContractError, IntegrityError, PartialError, PluginError, UnavailableError, UsageError
+from reprozoo.base.terminal import console
 from reprozoo.cli import COMMANDS, app, common, models
 from tests.cli.conftest import Cli
 
@@ -175,10 +176,10 @@ def test_without_a_command_help_is_shown(cli: Cli, arguments: tuple[str, ...]) -
 
 def test_colour_only_where_it_is_wanted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
-    common.console().print("[red]warm[/red]")
+    console().print("[red]warm[/red]")
     assert "\x1b[31m" in capsys.readouterr().out
     monkeypatch.setenv("NO_COLOR", "1")
-    common.console().print("[red]warm[/red]")
+    console().print("[red]warm[/red]")
     assert "\x1b[31m" not in capsys.readouterr().out
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reprozoo import zoo as zoo_module
 from reprozoo.cli import doctor
 from reprozoo.engine.store import Store
 from reprozoo.maps.noise.bank import NoiseBank
 from reprozoo.zoo import plugins as plugins_module
+from reprozoo.zoo import resolving as zoo_module
 from tests.cli.conftest import Cli
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from reprozoo import zoo
+from reprozoo.zoo import resolving as zoo
 from reprozoo.zoo.cards import Registry
 from tests import hub_layouts
 from tests.hub_server import hub_server
@@ -164,8 +164,6 @@ def test_a_dry_run_says_what_would_be_fetched(cli, cards, monkeypatch):
     ],
 )
 def test_nothing_is_fetched_for_a_comparison_that_cannot_run(cli, cards, monkeypatch, models, family, code, sentence):
-    from reprozoo import zoo
-
     left_over = cards / "config" / "reprozoo" / "registry" / "left-over.toml"
     left_over.write_text(CARD.replace('"imported"', '"left-over"').replace('"uvit"', f'"{family}"'))
     found = zoo.Zoo(registry=Registry([REGISTRY, left_over.parent]))
