@@ -129,7 +129,7 @@ class _Document:
 
     def question(self) -> dict[str, Any]:
         """As the first version recorded it; no command of today is promised to ask it again."""
-        return {"schema": 1, **self.settings}
+        return {"first_version": dict(self.settings)}
 
     def facts(self, measurements: Sequence[Measurement]) -> list[MeasureFacts]:
         """Of the measures that occur, with the scores that occur of them."""

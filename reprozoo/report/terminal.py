@@ -189,7 +189,8 @@ def _print_references(found: Findings, console: Console) -> None:
             table.add_row(Text(model), *cells)
         return table
 
-    console.print("", Text(found.comparison.problem, style="dim"))
+    console.print()
+    console.print(Text(found.comparison.problem, style="dim"))
     console.print(_fitting(console, build, len(measures)))
 
 

@@ -131,7 +131,7 @@ def matrix_columns(result: Comparison) -> list[Any]:
 
 def test_twenty_models_and_many_noises_make_a_page_of_a_reasonable_size(runs: Runs) -> None:
     result = runs.compare(
-        *(FakeRecipe(f"m{k}", weights=k, same=0.5 + 0.02 * k) for k in range(20)), num_samples=1000, baselines=[],
+        *(FakeRecipe(f"m{k}", weights=k, same=0.5 + 0.02 * k) for k in range(20)), num_samples=150, baselines=[],
         noise_floor=0,
     )  # fmt: skip
     page = report_html(result)
