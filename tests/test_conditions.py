@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,15 @@ import pytest
 
 from reprozoo.base.errors import UsageError
 from reprozoo.maps.condition import Condition
-from reprozoo.maps.conditions import Conditions, InTurn, RandomClasses, as_conditions
+from reprozoo.maps.conditions import (
+    MOST_LABELS,
+    Conditions,
+    InTurn,
+    RandomClasses,
+    as_conditions,
+    class_labels,
+    conditions_of_classes,
+)
 from reprozoo.maps.noise.bank import NoiseBank
 from reprozoo.maps.noise.classes import random_class
 from reprozoo.maps.noise.files import NoiseFile, export_noise
@@ -79,3 +89,35 @@ def test_what_is_given_becomes_a_source() -> None:
     assert as_conditions(LABELS[0]) == InTurn(LABELS[:1])
     assert as_conditions(list(LABELS)) == InTurn(LABELS)
     assert as_conditions(RandomClasses(3)) == RandomClasses(3)
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [("3", [3]), ("1,5,7", [1, 5, 7]), ("0-3", [0, 1, 2, 3]), ("9, 0-1", [9, 0, 1]), ("5-5", [5]), ("random", None)],
+)
+def test_class_labels_are_numbers_ranges_or_random(text: str, labels: list[int] | None) -> None:
+    assert class_labels(text) == labels
+    source = conditions_of_classes(text)
+    assert source == (RandomClasses() if labels is None else InTurn(tuple(Condition(class_label=n) for n in labels)))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("cat", "'cat' is no class label; expected 3, 1,5,7, 0-9 or random"),
+        ("", "'' is no class label"),
+        ("1,,2", "'1,,2' is no class label"),
+        ("3.5", "'3.5' is no class label"),
+        ("9-0", "'9-0' is no range of class labels"),
+        (f"0-{MOST_LABELS}", "is no range of class labels"),
+    ],
+)
+def test_what_names_no_class_is_a_sentence(text: str, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        class_labels(text)
+
+
+def test_conditions_need_no_numpy_before_they_are_grouped() -> None:
+    script = "import sys, reprozoo.maps.conditions; print('numpy' in sys.modules, 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "False False\n"

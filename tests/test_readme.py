@@ -36,7 +36,7 @@ def test_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     names: dict[str, object] = {}
     exec(block_with("python", "reprozoo.compare"), names)
     assert names["images"].shape == (4, 3, 32, 32)
-    assert names["comparison"].pairs[0].rp.count == 8
+    assert names["comparison"].score("rp").count == 8
 
 
 def test_plugin_example_keeps_the_contract() -> None:
