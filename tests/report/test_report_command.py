@@ -88,7 +88,7 @@ def test_scores_without_values_keep_only_what_has_no_threshold() -> None:
     """The first version did not record the values of mismatched noise."""
     old = read_result(Path(__file__).parent / "schema1" / "compare")
     again = rescored(old, {"rp": 0.2})
-    assert again.score("rp").value == 0.25
+    assert again.score("rp").value == 0.5
     (shuffled,) = again.select(measure="similarity", pairing="shuffled")
     assert [score.name for score in shuffled.scores] == ["similarity"]
 
