@@ -111,8 +111,15 @@ class Grid:
 
 def galleries(found: Findings) -> list[Gallery]:
     """Every grid of a result; none where images or the values of single noises are not at hand."""
-    grids = (models_grid(found), neighbours_grid(found))
-    return [assemble(grid) for grid in grids if grid is not None]
+    return [assemble(grid) for make in (models_grid, neighbours_grid) if (grid := _at_best(make, found)) is not None]
+
+
+def _at_best(make: Callable[[Findings], Grid | None], found: Findings) -> Grid | None:
+    """A grid; None where the store has lost some of its images."""
+    try:
+        return make(found)
+    except UsageError:
+        return None
 
 
 # --- the same noises through every model -----------------------------------------------------------------------------
@@ -388,11 +395,12 @@ def _far(facts: MeasureFacts, measurement: Measurement) -> NDArray[Any]:
 
 def _at_hand(comparison: Comparison, labels: Iterable[str]) -> list[str]:
     """The sides whose images can be read."""
-    first = comparison.noise_indices[:1]
+    noises = comparison.noise_indices
+    ends = [noises[0], noises[-1]]
     return [
         label
         for label in labels
-        if _readable(comparison.images, label, [0] if comparison.side(label).role == "data" else first)
+        if _readable(comparison.images, label, [0] if comparison.side(label).role == "data" else ends)
     ]
 
 

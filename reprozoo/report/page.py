@@ -137,7 +137,7 @@ class Page:
     score_note: str
     tables: list[tuple[str, ScoreTable]]
     pair_heads: list[str]
-    other_heads: list[str]
+    other_heads: list[tuple[str, str]]
     headline: str
     pairs: list[PairRow]
     legend: list[tuple[str, str]]
@@ -167,7 +167,7 @@ def page_of(comparison: Comparison) -> Page:
         score_note=_score_note(found),
         tables=_tables(found),
         pair_heads=_context_heads(found) if several else [],
-        other_heads=[_with_unit(column) for column in found.columns[1:]],
+        other_heads=[(column.heading, column.unit) for column in found.columns[1:]],
         headline=head.heading if head else "",
         pairs=[_pair_row(found, pair) for pair in found.pairs] if several else [],
         legend=_legend(found),
