@@ -15,7 +15,7 @@ import torch
 from reprozoo.base.errors import UsageError
 from reprozoo.engine.baselines import Baseline, baselines_of
 from reprozoo.engine.cautions import cautions_about_scores, cautions_about_sides, check_canary
-from reprozoo.engine.checking import Materials, Workplace, check_question, measure_classes
+from reprozoo.engine.checking import Materials, Specs, Workplace, check_question, map_specs, measure_classes
 from reprozoo.engine.measuring import Pass, Planned, Taken, measure_all
 from reprozoo.engine.naming import is_folder, labels_of
 from reprozoo.engine.objects import object_recipe
@@ -120,28 +120,35 @@ def take_sides(question: Question, materials: Materials, place: Workplace) -> Ru
     """
     zoo = place.with_zoo()
     setup = make_setup(question, materials, place)
-    posed = _posed(question, zoo, setup, place)
+    posed = _posed(question, materials, zoo, setup, place)
     if posed is not None:
         zoo, setup = posed.zoo, replace(setup, conditions=posed.conditions)
+    specs = place.resolved_by(zoo)
     labels = dict(zip(labels_of(question.sides), question.sides, strict=True))
     folders = _folders(labels, materials)
     if folders:
         setup = replace(setup, indices=_indices_of(folders, question))
-    recipes = _recipes(labels, folders, question, materials, zoo, setup, place)
-    sides, baselines, shape = _sampled(labels, folders, recipes, question, zoo, setup, place)
-    sides_setup = replace(setup, conditions=fitted_to(list(recipes.values()), setup).conditions)
+    recipes = _recipes(labels, folders, question, materials, setup, specs)
+    setup = fitted_to(list(recipes.values()), setup)
+    check_sizes(_shapes(labels, folders, recipes))
+    sides, baselines, shape = _sampled(labels, folders, recipes, question, setup, specs)
     data = None
     if question.task == GENERALIZE:
         data = training_set(sides[0], question, registry=getattr(zoo, "registry", None), offline=place.offline)
         sides.append(data_side(data))
-    references = {len(sides) + k: reference.measures for k, reference in enumerate(posed.references if posed else ())}
-    sides += [
-        reference_side(reference, sides[0].record.image_shape) for reference in (posed.references if posed else ())
-    ]
-    return Run(sides_setup, sides, baselines, Givers.of(zoo), posed, data, shape, references)
+    given = posed.references if posed else ()
+    references = {len(sides) + k: reference.measures for k, reference in enumerate(given)}
+    sides += [reference_side(reference, sides[0].record.image_shape) for reference in given]
+    return Run(setup, _told_apart(sides), baselines, Givers.of(zoo), posed, data, shape, references)
 
 
-def _posed(question: Question, zoo: Any, setup: Setup, place: Workplace) -> Posed | None:
+def _told_apart(sides: Sequence[Side]) -> list[Side]:
+    """The sides with labels of their own, whatever a model, a baseline or a data set is called."""
+    labels = labels_of([side.label for side in sides])
+    return [side.with_label(label) for side, label in zip(sides, labels, strict=True)]
+
+
+def _posed(question: Question, materials: Materials, zoo: Any, setup: Setup, place: Workplace) -> Posed | None:
     """The question as a problem poses it; None where it is none."""
     if not any((question.inverse, question.observation, question.solver, question.observation_noise)):
         return None
@@ -151,7 +158,7 @@ def _posed(question: Question, zoo: Any, setup: Setup, place: Workplace) -> Pose
     if not problems:
         raise UsageError("no plugin poses inverse problems; `reprozoo plugins` lists what is installed")
     pose = import_object(problems["inverse"].value.load)
-    specs = [*question.sides, *(question.baselines or ())]
+    specs = list(map_specs(question, materials).values())
     posed: Posed = pose(question, zoo, specs, setup.conditions, offline=place.offline)
     return posed
 
@@ -183,13 +190,11 @@ def _recipes(
     folders: Mapping[str, Any],
     question: Question,
     materials: Materials,
-    zoo: Any,
     setup: Setup,
-    place: Workplace,
+    specs: Specs,
 ) -> dict[str, Any]:
     """By label, the recipes of sides that have to be sampled; functions come last, since others know their noise."""
     options = {"device": setup.device, "dtype": question.dtype}
-    specs = place.resolved_by(zoo)
     objects = {label: spec for label, spec in labels.items() if _is_object(materials.sides.get(spec))}
     found = {}
     for label, spec in labels.items():
@@ -204,6 +209,14 @@ def _recipes(
     return {label: found[label] for label in labels if label in found}
 
 
+def _shapes(
+    labels: Mapping[str, str], folders: Mapping[str, tuple[Side, list[int]]], recipes: Mapping[str, Any]
+) -> dict[str, Sequence[int]]:
+    """By label, the shape of an image."""
+    there = {label: side.record.image_shape for label, (side, _) in folders.items()}
+    return {label: there.get(label) or list(recipes[label].image_shape) for label in labels}
+
+
 def _is_object(given: Any) -> bool:
     return given is not None and not isinstance(given, str | Path | np.ndarray | torch.Tensor)
 
@@ -213,25 +226,22 @@ def _sampled(
     folders: Mapping[str, tuple[Side, list[int]]],
     recipes: Mapping[str, Any],
     question: Question,
-    zoo: Any,
     setup: Setup,
-    place: Workplace,
+    specs: Specs,
 ) -> tuple[list[Side], dict[int, Sequence[int]], tuple[int, ...] | None]:
     """Models in the order given, then baselines; which models each is compared with; the shape of the noise."""
-    setup = fitted_to(list(recipes.values()), setup)
     options = {"device": setup.device, "dtype": question.dtype}
     found: list[Baseline] = []
     if recipes and question.task not in (GENERALIZE, SAMPLE):
-        found = baselines_of(question.baselines, list(recipes.values()), place.resolved_by(zoo), setup, **options)
+        found = baselines_of(question.baselines, list(recipes.values()), specs, setup, **options)
     floor = min(question.noise_floor, len(setup.indices)) if question.task not in (GENERALIZE, SAMPLE) else 0
     every = [*recipes.values(), *(baseline.recipe for baseline in found)]
-    names = labels_of([*recipes, *(baseline.recipe.display_id for baseline in found)])
+    names = [*recipes, *(baseline.recipe.display_id for baseline in found)]
     roles: list[Role] = [*["model"] * len(recipes), *["baseline"] * len(found)]  # type: ignore[list-item]
     repeats = [floor] * len(recipes) + [0] * len(found)
     made = sample_models(every, names, setup, repeats=repeats, roles=roles) if every else []
     by_label = {label: side for label, (side, _) in folders.items()} | dict(zip(recipes, made, strict=False))
     models = [by_label[label] for label in labels]
-    check_sizes(models)
     place_of = {label: i for i, label in enumerate(labels)}
     sampled = [place_of[label] for label in recipes]
     against: dict[int, Sequence[int]] = {

@@ -152,14 +152,14 @@ def check_question(question: Question, materials: Materials, place: Workplace) -
             check_thresholds(question, measure_classes(question, plugins))
     if question.task != GENERALIZE and question.inverse is not None:
         return  # its solver says which options and models fit
-    specs = _map_specs(question, materials)
+    specs = map_specs(question, materials)
     cards = {label: _card(spec, question.dtype, place.resolved_by(zoo)) for label, spec in specs.items()}
     known = {label: card for label, card in cards.items() if card is not None}
     check_shapes(known)
     _check_conditions(question, materials, known)
 
 
-def _map_specs(question: Question, materials: Materials) -> dict[str, str]:
+def map_specs(question: Question, materials: Materials) -> dict[str, str]:
     """By label, the map specs of the question: sides that are neither objects nor folders, and baselines.
 
     Raises:

@@ -133,12 +133,13 @@ def _sides(given: Sequence[Any]) -> tuple[list[str], dict[str, Any]]:
     if len(given) == 1 and isinstance(given[0], Mapping):
         return [str(label) for label in given[0]], {str(label): side for label, side in given[0].items()}
     listed = list(given[0]) if len(given) == 1 and isinstance(given[0], list | tuple) else list(given)
+    texts = [_text_of(side) for side in listed]
+    taken = [text for text in texts if text is not None]
     names: list[str] = []
     objects: dict[str, Any] = {}
-    for side in listed:
-        name = _text_of(side)
-        if name is None:
-            name = labels_of([*names, _name_of(side, len(names))])[-1]
+    for text, side in zip(texts, listed, strict=True):
+        name = text if text is not None else labels_of([*taken, *objects, _name_of(side, len(names))])[-1]
+        if text is None:
             objects[name] = side
         names.append(name)
     return names, objects

@@ -312,16 +312,28 @@ class Comparison:
         models = {side.label for side in self.models}
         return [(a, b) for a, b in self.pairs() if a in models and b in models]
 
-    def score(self, name: str, a: str | None = None, b: str | None = None, *, pairing: str | None = None) -> Score:
+    def score(
+        self,
+        name: str,
+        a: str | None = None,
+        b: str | None = None,
+        *,
+        pairing: str | None = None,
+        measure: str | None = None,
+    ) -> Score:
         """A score by name: of two sides, or of the only pair.
 
         >>> comparison.score("rp").value
         1.0
 
+        Args:
+            measure: id of the measure, where several descriptors were asked for: "similarity[pixels@32]".
+
         Raises:
             UsageError: no such score, or several fit.
         """
-        found = [m for m in self.select(pairing=pairing, a=a, b=b) if any(s.name == name for s in m.scores)]
+        measured = self.select(measure=measure, pairing=pairing, a=a, b=b)
+        found = [m for m in measured if any(s.name == name for s in m.scores)]
         direct = [m for m in found if m.pairing in ("same", "nearest")] if pairing is None else found
         if a is None and b is None and len(direct) > 1:
             models = {side.label for side in self.models}
@@ -330,19 +342,24 @@ class Comparison:
             raise UsageError(f"no score {name!r} of these sides; the scores are: {', '.join(self.score_names())}")
         if len({(m.measure, m.a, m.b, m.pairing) for m in direct}) > 1:
             first = ", ".join(f"{m.a} × {m.b} ({m.measure}, {m.pairing})" for m in direct[:3])
-            raise UsageError(f"{name!r} was computed {len(direct)} times: name the sides; {first}")
+            what = "sides" if len({m.labels for m in direct}) > 1 else "measure"
+            raise UsageError(f"{name!r} was computed {len(direct)} times: name the {what}; {first}")
         return direct[0].score(name)
 
     def score_names(self) -> list[str]:
         """Every score of this result."""
         return list(dict.fromkeys(score.name for m in self.measurements for score in m.scores))
 
-    def matrix(self, score: str) -> list[list[float | None]]:
-        """A score of all pairs of models, symmetric; the diagonal, and pairs that were not compared, are None."""
+    def matrix(self, score: str, *, measure: str | None = None) -> list[list[float | None]]:
+        """A score of all pairs of models, symmetric; the diagonal, and pairs that were not compared, are None.
+
+        Args:
+            measure: as in ``score``.
+        """
         place = {side.label: i for i, side in enumerate(self.models)}
         rows: list[list[float | None]] = [[None] * len(place) for _ in place]
         for a, b in self.model_pairs():
-            value = self.score(score, a, b, pairing="same").value
+            value = self.score(score, a, b, pairing="same", measure=measure).value
             rows[place[a]][place[b]] = rows[place[b]][place[a]] = value
         return rows
 

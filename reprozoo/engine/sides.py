@@ -117,6 +117,10 @@ class Side:
     def label(self) -> str:
         return self.record.label
 
+    def with_label(self, label: str) -> Side:
+        """The same under another name."""
+        return self if label == self.label else replace(self, record=replace(self.record, label=label))
+
     def with_digest(self, sha256: str) -> Side:
         """The side whose images have been read once, and have this digest."""
         return replace(self, record=replace(self.record, images_sha256=sha256))
@@ -185,15 +189,20 @@ def shared_indices(found: Mapping[str, Sequence[int]]) -> list[int]:
     return sorted(wanted)
 
 
-def check_sizes(sides: Sequence[Side]) -> None:
+def check_sizes(shapes: Mapping[str, Sequence[int]]) -> None:
     """Refuse images of different sizes.
+
+    Args:
+        shapes: of an image, by label.
 
     Raises:
         UsageError: with the first two that differ.
     """
-    sizes = {"×".join(map(str, side.record.image_shape)): side.label for side in reversed(sides)}
+    sizes: dict[str, str] = {}
+    for label, shape in shapes.items():
+        sizes.setdefault("×".join(map(str, shape)), label)
     if len(sizes) > 1:
-        (first, a), (second, b) = list(reversed(sizes.items()))[:2]
+        (first, a), (second, b) = list(sizes.items())[:2]
         raise UsageError(f"images of {a} are {first}, of {b} {second}; nothing is resized: make them one size")
 
 

@@ -12,7 +12,7 @@ import reprozoo
 from reprozoo import score
 from reprozoo.base.errors import UsageError
 from reprozoo.engine.store import Store
-from tests.fakes import FakeZoo, found, run, some_images, two
+from tests.fakes import FakeZoo, found, logged, run, some_images, two
 
 
 def test_folders_are_scored_by_index_and_not_by_order(store: Store, tmp_path: Path) -> None:
@@ -67,3 +67,17 @@ def test_folders_can_be_compared_with_each_other_on_a_part_of_their_indices(stor
     )
     assert result.noise_indices == [3, 4, 5, 6, 7]
     assert found(result, "max_abs").equal == 5
+
+
+def test_images_of_another_size_than_a_models_are_refused_before_anything_is_sampled(store: Store, log: Path) -> None:
+    with pytest.raises(UsageError, match="images of model are 3×8×8, of mine 3×9×9; nothing is resized"):
+        reprozoo.compare(
+            {"model": "a", "mine": some_images(5, shape=(3, 9, 9))}, zoo=two(log), store=store, descriptor="pixels"
+        )
+    assert logged(log) == 0
+
+
+def test_a_folder_without_the_first_index_is_refused(store: Store) -> None:
+    options = {"descriptor": "pixels", "zoo": FakeZoo(), "store": store}
+    with pytest.raises(UsageError, match="side 1 has indices up to 11, and --first is 12"):
+        reprozoo.compare(some_images(), some_images(), first=12, **options)

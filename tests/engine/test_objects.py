@@ -71,6 +71,29 @@ def test_objects_are_named_by_their_own_names(store: Store) -> None:
     assert result.score("max_abs", "halved", "halved #2").value == 0
 
 
+def test_sides_of_one_name_are_told_apart(store: Store, tmp_path: Path) -> None:
+    def a(noise: Tensor) -> Tensor:
+        return halved(noise)
+
+    result = compare(a, "a", a, zoo=two(), store=store, **FEW)
+    assert [side.label for side in result.models] == ["a #2", "a", "a #3"]
+    assert result.score("max_abs", "a #2", "a #3").value == 0
+    assert result.score("max_abs", "a", "a #2").value > 0
+    np.savez(tmp_path / "train.npz", images=some_images(20))
+    data = str(tmp_path / "train.npz")
+    searched = reprozoo.generalize(
+        {data: FakeMap(FakeRecipe())}, data=data, zoo=two(), store=store, num_samples=2, **PIXELS
+    )
+    assert [side.label for side in searched.sides] == [data, f"{data} #2"]
+    baseline = compare({"b": "a", "x": halved}, zoo=two(), store=store, **FEW | {"baselines": ["b"]})
+    assert [(side.label, side.role) for side in baseline.sides] == [
+        ("b", "model"),
+        ("x", "model"),
+        ("b #2", "baseline"),
+    ]
+    assert baseline.score("max_abs", "b", "b #2").value > 0
+
+
 def test_images_of_objects_are_not_kept_beyond_the_process_and_the_result_says_so(store: Store, log: Path) -> None:
     def logging(noise: Tensor) -> Tensor:
         with open(log, "a") as file:

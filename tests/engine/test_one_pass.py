@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reprozoo import compare, generalize
+from reprozoo.base.errors import UsageError
 from reprozoo.engine import measuring
 from reprozoo.engine.progress import ProgressEvent
 from reprozoo.engine.sides import ArrayRows, BlockCache
@@ -123,6 +124,10 @@ def test_every_descriptor_has_its_scores_and_pixels_are_measured_once(store: Sto
         alone = run(two(), store, descriptor=descriptor)
         assert found(result, f"similarity[{name}]") == found(alone)
     assert found(result, "similarity[grey]").scores[0].label == "rp[grey, >0.99]"
+    assert result.score("rp", measure="similarity[grey]").label == "rp[grey, >0.99]"
+    assert result.matrix("rp", measure="similarity[grey]")[0][1] == result.score("rp", measure="similarity[grey]").value
+    with pytest.raises(UsageError, match=r"'rp' was computed 2 times: name the measure; a × b \(similarity\[pixels@32"):
+        result.score("rp")
     assert result.question["descriptor"] == ["pixels", "grey"]
 
 
@@ -141,8 +146,6 @@ class OnlyLarge(Measure):
     scores = (ScoreSpec("only_large", "mean", "Mean difference of large images."),)
 
     def values(self, a: NDArray[Any], b: NDArray[Any]) -> Values:
-        from reprozoo.base.errors import UsageError
-
         raise UsageError(f"images of at least 16 pixels are needed, and these have {a.shape[-1]}")
 
 
