@@ -171,7 +171,7 @@ def _threshold(plot: Plot, threshold: float, sign: str) -> str:
     return (
         f'<line class="threshold" x1="{x:.1f}" x2="{x:.1f}" y1="{plot.above - 8}" y2="{plot.y(0):.1f}"/>'
         f'<text class="threshold-name{"" if before else " after"}" x="{x + (-5 if before else 5):.1f}" '
-        f'y="{plot.above - 9}">{escape(sign)} {threshold:.3g}</text>'
+        f'y="{plot.above - 9}">{escape(sign.replace("≤", ">"))} {threshold:.3g}</text>'
     )
 
 

@@ -243,7 +243,7 @@ def neighbours_grid(found: Findings) -> Grid | None:
     indices = [noises[row] for row in rows]
     grid = Grid(
         title="Generated images and the nearest images",
-        note=_note(rows, comparison, set(rows), head, labels, lowest=False),
+        note=_note(rows, comparison, set(rows), head, labels, lowest=False) + _without_nearest(measured, labels),
         rows=[], indices=indices, images=[], shown=[], alts=[], measures=searching,
         thresholds=_thresholds(found.nearest_columns), pairs={f.id: {} for f in searching}, sortable=0, references=0,
     )  # fmt: skip
@@ -251,6 +251,10 @@ def neighbours_grid(found: Findings) -> Grid | None:
         _add_neighbours(grid, found, m, rows, nearest_at_hand=m.b in labels)
     grid.sortable = grid.references = len(grid.rows)
     return grid
+
+
+def _without_nearest(measured: Iterable[Measurement], labels: Iterable[str]) -> str:
+    return "" if all(m.b in labels for m in measured) else " The images that they are near to are not at hand here."
 
 
 def _all_searched(found: Findings, facts: MeasureFacts, pairs: Sequence[Pair]) -> bool:
@@ -268,16 +272,17 @@ def _add_neighbours(grid: Grid, found: Findings, m: Measurement, rows: Sequence[
     grid.images.append(comparison.images(m.a, grid.indices))
     grid.alts.append([f"{m.a}, noise {index}" for index in grid.indices])
     grid.shown.append(every)
+    values = {f.id: _values(found.get(f.id, NEAREST, m.a, m.b)) for f in grid.measures}
+    other = own + nearest_at_hand
+    grid.partners |= {own: other, other: own}
+    for name, array in values.items():
+        assert array is not None, name
+        grid.pairs[name][own, other] = array[list(rows)]
     if nearest_at_hand:
         grid.rows.append(f"nearest of {data_words(comparison)}")
         grid.images.append(comparison.images(m.b, partners))
         grid.alts.append([f"nearest image of {m.b}, number {partner}" for partner in partners])
         grid.shown.append(every)
-        for facts in grid.measures:
-            values = _values(found.get(facts.id, NEAREST, m.a, m.b))
-            assert values is not None, facts.id
-            grid.pairs[facts.id][own, own + 1] = values[list(rows)]
-        grid.partners |= {own: own + 1, own + 1: own}
 
 
 # --- the grid as the template needs it -------------------------------------------------------------------------------
@@ -292,7 +297,8 @@ def assemble(grid: Grid) -> Gallery:
     def cell(row: int, k: int) -> Cell:
         other = grid.partners.get(row, 0)
         pair = (min(row, other), max(row, other))
-        values = grid.pairs[first.id].get(pair) if row != other and (not grid.partners or row > other) else None
+        shown = row >= other if grid.partners else row != other
+        values = grid.pairs[first.id].get(pair) if shown else None
         value = None if values is None else float(values[k])
         text = "" if value is None else f"{value:.{first.decimals}f}"
         return Cell(positions[row][k], text, _is_close(value, first, threshold), grid.alts[row][k])

@@ -35,7 +35,7 @@
 
     function valueOf(k, row) {
       const other = fixed ? data.partners[row] : Number(reference.value);
-      if (other === undefined || other === row) return null;
+      if (other === undefined || (other === row && !fixed)) return null;
       const values = measure().pairs[Math.min(other, row) + "," + Math.max(other, row)];
       return values === undefined ? null : values[k];
     }

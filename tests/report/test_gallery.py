@@ -185,6 +185,28 @@ def test_a_side_whose_images_are_gone_is_left_out(runs: Runs) -> None:
     assert "The images of b are not in the store any more." in page.note
 
 
+def test_without_the_data_set_generated_images_keep_their_values(runs: Runs) -> None:
+    """As when a result is read again: the store has what models made, and no data sets."""
+    from reprozoo.base.errors import UsageError
+
+    whole = runs.copying.image_loader
+    assert whole is not None
+
+    def load(label: str, indices: Any) -> Any:
+        if label != "a":
+            raise UsageError("not here")
+        return whole(label, indices)
+
+    page = gallery(replace(runs.copying, image_loader=load))
+    assert (page.rows, page.data["partners"]) == (["a"], {"0": 0})
+    assert "not at hand here" in page.note
+    (nearest,) = runs.copying.select(measure="similarity", pairing="nearest")
+    assert nearest.values is not None
+    assert [column.cells[0].value for column in columns(page)] == [
+        f"{value:.3f}" for value in sorted(nearest.values[0])
+    ]
+
+
 def test_generated_images_stand_over_the_nearest(runs: Runs) -> None:
     page = gallery(runs.copying)
     assert page.rows == ["a", "nearest of the 35 training images"]
