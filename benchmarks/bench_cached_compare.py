@@ -9,8 +9,6 @@ several; and as a user meets it, a new process with its imports.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import subprocess
 import sys
@@ -20,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from common import finish, parsed, parser
 
-from reprozoo.engine import ProgressEvent, compare
-from reprozoo.engine.results import Comparison
+from reprozoo import compare
+from reprozoo.engine.progress import ProgressEvent
+from reprozoo.engine.result import Comparison
 from reprozoo.engine.store import Store
 
 LIMIT_S_FOR_1000 = 1.0
@@ -35,7 +35,7 @@ def run(folder: Path, samples: int, events: list[ProgressEvent] | None = None) -
     start = time.perf_counter()
     result = compare(
         MODELS, num_samples=samples, descriptor="pixels", store=Store(folder), device="cpu", baselines=[],
-        progress=None if events is None else events.append,
+        progress=False if events is None else events.append,
     )  # fmt: skip
     return time.perf_counter() - start, result
 
@@ -60,7 +60,7 @@ def measure(samples: int) -> dict[str, Any]:
         events: list[ProgressEvent] = []
         _, again = run(folder, samples, events)
         assert {event.stage for event in events} == {"scoring"}, "something was sampled or described again"
-        assert again.pairs == filled.pairs, "the cached scores are not the first ones"
+        assert again.measurements == filled.measurements, "the cached scores are not the first ones"
         cached = min(run(folder, samples)[0] for _ in range(REPEATS))
         process = fresh_process_seconds(folder, samples)
     limit = LIMIT_S_FOR_1000 * samples / 1000
@@ -78,24 +78,16 @@ def measure(samples: int) -> dict[str, Any]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--samples", type=int, default=1000)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
+    arguments = parsed(parser(__doc__, samples=(1000, 64), threads=(1, 1)))
     torch.set_num_threads(arguments.threads)
     result = measure(arguments.samples)
-    if arguments.json:
-        print(json.dumps(result))
-    else:
-        print(
-            f"compare, 2 models, {result['samples']} noises, {result['threads']} thread(s), "
-            f"load average {result['load_average']:.1f}\n"
-            f"first run {result['first_s']:.2f} s; cached {result['cached_s']:.2f} s, limit {result['limit_s']:.2f} s; "
-            f"in a new process, imports included, {result['fresh_process_s']:.2f} s\n"
-            f"{'ok' if result['passed'] else 'MISSED'}"
-        )
-    return 0 if result["passed"] else 1
+    text = (
+        f"compare, 2 models, {result['samples']} noises, {result['threads']} thread(s), "
+        f"load average {result['load_average']:.1f}\n"
+        f"first run {result['first_s']:.2f} s; cached {result['cached_s']:.2f} s, limit {result['limit_s']:.2f} s; "
+        f"in a new process, imports included, {result['fresh_process_s']:.2f} s"
+    )
+    return finish(result, text, arguments)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,6 @@ alike but not always both, hardly changes the ratio then. The quotient of the tw
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import sys
 import tempfile
@@ -24,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from common import finish, parsed, parser
 from torch import Tensor
 
 from reprozoo.diffusion.denoisers import EDMDenoiserMap
@@ -49,6 +48,7 @@ class RandomWeights:
     steps: int
     display_id: str = "tiny-edm with random weights"
     weights_digest: None = None
+    num_classes: None = None
 
     @property
     def noise_shape(self) -> tuple[int, ...]:
@@ -114,10 +114,10 @@ def stage_seconds(recipe: Loaded, samples: int, batch: int) -> tuple[float, floa
     with tempfile.TemporaryDirectory() as folder:
         setup = Setup(NoiseBank(0), range(samples), batch_size=batch, store=Store(Path(folder)))
         start = time.process_time()
-        (subject,) = sample_models([recipe], [recipe.display_id], setup, repeats=[0])
+        (side,) = sample_models([recipe], [recipe.display_id], setup, repeats=[0])
         seconds = time.process_time() - start
     loaded.network = clocked.network
-    assert subject.run.sampled == samples
+    assert side.record.sampled == samples
     return seconds, seconds - clocked.seconds
 
 
@@ -164,28 +164,18 @@ def measure(samples: int, batch: int, steps: int) -> dict[str, Any]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--samples", type=int, default=64)
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=4)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
+    arguments = parsed(parser(__doc__, samples=(64, 4), batch=(64, 4), steps=(4, 4), threads=(1, 1)))
     torch.set_num_threads(arguments.threads)
     result = measure(arguments.samples, arguments.batch, arguments.steps)
-    if arguments.json:
-        print(json.dumps(result))
-    else:
-        print(
-            f"sampling stage, {result['samples']} images, batch {result['batch']}, {result['nfe']} evaluations, "
-            f"{result['threads']} thread(s), load average {result['load_average']:.1f}\n"
-            f"processor seconds: stage {result['stage_processor_seconds']:.3f}, of which outside the network "
-            f"{result['outside_network_processor_seconds']:.3f}; network alone "
-            f"{result['forward_processor_seconds']:.3f}\n"
-            f"ratio {result['ratio']:.3f}, limit {LIMIT}; whole times {result['quotient_of_whole_times']:.3f}\n"
-            f"{'ok' if result['passed'] else 'MISSED'}"
-        )
-    return 0 if result["passed"] else 1
+    text = (
+        f"sampling stage, {result['samples']} images, batch {result['batch']}, {result['nfe']} evaluations, "
+        f"{result['threads']} thread(s), load average {result['load_average']:.1f}\n"
+        f"processor seconds: stage {result['stage_processor_seconds']:.3f}, of which outside the network "
+        f"{result['outside_network_processor_seconds']:.3f}; network alone "
+        f"{result['forward_processor_seconds']:.3f}\n"
+        f"ratio {result['ratio']:.3f}, limit {LIMIT}; whole times {result['quotient_of_whole_times']:.3f}"
+    )
+    return finish(result, text, arguments)
 
 
 if __name__ == "__main__":

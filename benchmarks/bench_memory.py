@@ -9,7 +9,6 @@ as SSCD's: what must not grow are the images; the features (2 kB an image) have 
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import subprocess
 import sys
@@ -20,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from common import finish, parsed, parser
 from torch import Tensor
 
-from reprozoo.engine import compare
+from reprozoo import compare
 from reprozoo.engine.store import Store
 from reprozoo.maps.condition import Condition
 from reprozoo.maps.contract import NoiseToImageMap
@@ -53,6 +53,7 @@ class MixtureRecipe:
     noise_shape = SHAPE
     image_shape = SHAPE
     weights_digest = None
+    num_classes = None
 
     def identity(self) -> dict[str, Any]:
         return {"benchmark": "memory", "seed": self.display_id}
@@ -105,33 +106,27 @@ def child(samples: int) -> None:
             store=Store(Path(name)),
             device="cpu",
             baselines=[],
+            progress=False,
         )
     unit = 1 if sys.platform == "darwin" else 1024
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--few", type=int, default=256)
-    parser.add_argument("--many", type=int, default=4096)
-    parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
+    made = parser(__doc__, few=(256, 64), many=(4096, 128))
+    made.add_argument("--child", type=int, help=argparse.SUPPRESS)
+    arguments = parsed(made)
     if arguments.child:
         child(arguments.child)
         return 0
     few, many = peak_bytes(arguments.few), peak_bytes(arguments.many)
-    passed = many / few <= LIMIT
     result = {"benchmark": "memory", "few": arguments.few, "many": arguments.many, "peak_bytes": [few, many],
-              "ratio": many / few, "limit": LIMIT, "passed": passed}  # fmt: skip
-    if arguments.json:
-        print(json.dumps(result))
-    else:
-        print(
-            f"peak memory: {few / 1e6:.0f} MB at {arguments.few} noises, {many / 1e6:.0f} MB at {arguments.many}\n"
-            f"ratio {many / few:.3f}, limit {LIMIT}\n{'ok' if passed else 'MISSED'}"
-        )
-    return 0 if passed else 1
+              "ratio": many / few, "limit": LIMIT, "passed": many / few <= LIMIT}  # fmt: skip
+    text = (
+        f"peak memory: {few / 1e6:.0f} MB at {arguments.few} noises, {many / 1e6:.0f} MB at {arguments.many}\n"
+        f"ratio {many / few:.3f}, limit {LIMIT}"
+    )
+    return finish(result, text, arguments)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,12 @@ drawn by one torch generator an index: quicker, and not the same noise on anothe
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import time
 from collections.abc import Callable
 
 import torch
+from common import finish, parsed, parser
 
 from reprozoo.maps.noise.bank import NoiseBank
 
@@ -40,10 +39,7 @@ def seeded_randn(count: int) -> torch.Tensor:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=REQUIRED_COUNT)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
+    arguments = parsed(parser(__doc__, count=(REQUIRED_COUNT, 100)))
     torch.set_num_threads(1)
     seconds = processor_seconds(lambda: NoiseBank(0).noise(range(arguments.count), SHAPE))
     reference = processor_seconds(lambda: seeded_randn(arguments.count))
@@ -58,13 +54,12 @@ def main() -> int:
         "ratio": limit / seconds,
         "passed": seconds < limit,
     }
-    if arguments.json:
-        print(json.dumps(result))
-    else:
-        print(f"{arguments.count} noises of {'x'.join(map(str, SHAPE))} on one core: {seconds:.2f} s")
-        print(f"required: under {limit:.2f} s; ratio {limit / seconds:.1f}: {'ok' if result['passed'] else 'MISSED'}")
-        print(f"torch.randn, a generator an index: {reference:.2f} s")
-    return 0 if result["passed"] else 1
+    text = (
+        f"{arguments.count} noises of {'x'.join(map(str, SHAPE))} on one core: {seconds:.2f} s\n"
+        f"torch.randn, a generator an index: {reference:.2f} s\n"
+        f"required: under {limit:.2f} s; ratio {limit / seconds:.1f}"
+    )
+    return finish(result, text, arguments)
 
 
 if __name__ == "__main__":

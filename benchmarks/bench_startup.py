@@ -8,12 +8,12 @@ hardly changes it. Beside it, for scale: an empty Python and one that imports to
 
 from __future__ import annotations
 
-import argparse
-import json
 import resource
 import subprocess
 import sys
 import time
+
+from common import finish, parsed, parser
 
 REQUIRED_S = 0.3
 COMMANDS = ("--help", "models", "plugins", "show tiny-edm", "compare --help")
@@ -34,25 +34,23 @@ def seconds(arguments: list[str], repeats: int) -> tuple[float, float]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=10)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
+    arguments = parsed(parser(__doc__, repeats=(10, 1)))
     measured = {command: seconds(["-c", PROGRAM, *command.split()], arguments.repeats) for command in COMMANDS}
     empty = seconds(["-c", "pass"], arguments.repeats)
-    torch = seconds(["-c", "import torch"], 2)
-    passed = all(measured[command][0] < REQUIRED_S for command in REQUIRED)
-    if arguments.json:
-        times = {command: {"processor_s": p, "clock_s": c} for command, (p, c) in measured.items()}
-        scale = {"empty_python_s": empty[0], "import_torch_s": torch[0]}
-        print(json.dumps({"benchmark": "startup", "required_s": REQUIRED_S, "passed": passed} | times | scale))
-    else:
-        for command, (processor, clock) in measured.items():
-            ratio = f"{processor / torch[0]:.2f} of `import torch`"
-            print(f"reprozoo {command:16} {processor:.2f} s processor time, {clock:.2f} s on the clock; {ratio}")
-        print(f"an empty Python {empty[0]:.2f} s; import torch {torch[0]:.2f} s")
-        print(f"required: {' and '.join(REQUIRED)} under {REQUIRED_S} s: {'ok' if passed else 'MISSED'}")
-    return 0 if passed else 1
+    torch = seconds(["-c", "import torch"], min(2, arguments.repeats))
+    lines = [
+        f"reprozoo {command:16} {processor:.2f} s processor time, {clock:.2f} s on the clock; "
+        f"{processor / torch[0]:.2f} of `import torch`"
+        for command, (processor, clock) in measured.items()
+    ]
+    lines += [f"an empty Python {empty[0]:.2f} s; import torch {torch[0]:.2f} s"]
+    lines += [f"required: {' and '.join(REQUIRED)} under {REQUIRED_S} s"]
+    times = {command: {"processor_s": p, "clock_s": c} for command, (p, c) in measured.items()}
+    result = {
+        "benchmark": "startup", "required_s": REQUIRED_S, "empty_python_s": empty[0], "import_torch_s": torch[0],
+        "passed": all(measured[command][0] < REQUIRED_S for command in REQUIRED), **times,
+    }  # fmt: skip
+    return finish(result, "\n".join(lines), arguments)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ def check_features(features: NDArray[Any], name: str = "features") -> None:
         raise ContractError(f"{name}: expected floating (n, dim), got {features.shape} {features.dtype}")
     if not features.size:
         raise ContractError(f"{name}: expected at least one row, got shape {features.shape}")
-    norms = np.linalg.norm(features.astype(np.promote_types(features.dtype, np.float32), copy=False), axis=1)
+    rows = features.astype(np.promote_types(features.dtype, np.float32), copy=False)
+    norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
     wrong = np.flatnonzero(~(np.abs(norms - 1) <= UNIT_TOLERANCE))
     if len(wrong):
         row = int(wrong[0])

@@ -45,7 +45,9 @@ class Psnr(Measure):
         check_images(b, "second images")
         squares = [_squared_errors(x, y) for x, y in row_blocks(a, b)]
         with np.errstate(divide="ignore"):
-            ratios = 20 * np.log10(255 / np.sqrt(np.concatenate(squares)))
+            ratios = 20 * np.log10(
+                255 * (1 / np.sqrt(np.concatenate(squares)))
+            )  # in this order since the first version
         closeness: Values = np.minimum(ratios, HIGHEST)
         return closeness
 
