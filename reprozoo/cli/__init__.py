@@ -41,6 +41,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "score": ("score:score", "Compare images that were made elsewhere, paired by index."),
         "generalize": ("generalize:generalize", "Measure how far a model copies a data set."),
         "run": ("question_file:run", "Ask what a question file asks."),
+        "report": ("report:report", "Show finished runs again, at other thresholds, or several as one."),
     },
     "The zoo": {
         "models": ("models:models", "List the models, by family."),
