@@ -16,10 +16,11 @@ from reprozoo.base.errors import UsageError
 from reprozoo.engine.baselines import Baseline, baselines_of
 from reprozoo.engine.cautions import cautions_about_scores, cautions_about_sides, check_canary
 from reprozoo.engine.checking import Materials, Specs, Workplace, check_question, map_specs, measure_classes
-from reprozoo.engine.measuring import Pass, Planned, Taken, measure_all
+from reprozoo.engine.measuring import Pass, measure_all
 from reprozoo.engine.naming import is_folder, labels_of
 from reprozoo.engine.objects import object_recipe
 from reprozoo.engine.pairings import NEAREST, NEAREST_OTHER, REPEAT, SAME, SHUFFLED, Groups
+from reprozoo.engine.plan import Planned, Taken
 from reprozoo.engine.provenance import (
     Givers,
     descriptor_record,

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from reprozoo.base.errors import UsageError, did_you_mean
+from reprozoo.base.errors import PluginError, UsageError, did_you_mean
 from reprozoo.engine.naming import is_folder
 from reprozoo.engine.question import GENERALIZE, SAMPLE, Question
 from reprozoo.maps.condition import Condition, check_condition
@@ -248,13 +248,27 @@ def measure_classes(question: Question, plugins: Any = None) -> list[type[Measur
     Raises:
         UsageError: there is no measure of a name. PluginError: it cannot be loaded.
     """
-    from reprozoo.zoo.plugins import import_object
-
     known = check_measures(question, plugins)
     usual = [name for name, spec in known.items() if spec.usual]
     names = dict.fromkeys([*usual, *question.measures])
-    found: list[type[Measure]] = [import_object(known[name].load) for name in names]
-    return sorted(found, key=lambda kind: kind.rank)
+    return sorted((_measure(known[name]) for name in names), key=lambda kind: kind.rank)
+
+
+def _measure(spec: MeasureSpec) -> type[Measure]:
+    """The class that a plugin registered as a measure.
+
+    Raises:
+        PluginError: it cannot be loaded, or is something else.
+    """
+    from reprozoo.measures.base import Measure
+    from reprozoo.zoo.plugins import import_object
+
+    found = import_object(spec.load)
+    if not (isinstance(found, type) and issubclass(found, Measure)):
+        raise PluginError(f"the measure {spec.name!r}: {spec.load} is {found!r}, expected a subclass of Measure")
+    if found.name != spec.name:
+        raise PluginError(f"the measure {spec.name!r}: {spec.load} calls itself {found.name!r}; give both one name")
+    return found
 
 
 def scores_of(kind: type[Measure], task: str) -> list[ScoreSpec]:

@@ -17,81 +17,14 @@ from numpy.typing import NDArray
 from reprozoo.base.errors import UsageError
 from reprozoo.engine.features import FeatureWriter, Wanted, read_features
 from reprozoo.engine.pairings import NEAREST, NEAREST_OTHER, REPEAT, SHUFFLED, Groups
+from reprozoo.engine.plan import BLOCK_ROWS, Features, Found, Planned, Taken
 from reprozoo.engine.progress import Meter, Progress
 from reprozoo.engine.sides import BlockCache, ImageRows, Side
 from reprozoo.engine.store import SHARD_ROWS, Store
-from reprozoo.measures.base import Measure, Nearest
+from reprozoo.measures.base import Nearest
 from reprozoo.measures.descriptors import Descriptor, Mirrored
 
-BLOCK_ROWS = 256  # features compared, and images searched, at a time
 OWN_SUBSET = 1000  # images of a data set that are compared with the rest of it
-
-
-@dataclass(frozen=True)
-class Taken:
-    """A measure with the descriptor whose features it reads.
-
-    Attributes:
-        mirror: whether the closer of the values with an image and with its mirror image counts.
-    """
-
-    measure: Measure
-    descriptor: Descriptor | None = None
-    mirror: bool = False
-
-    @property
-    def id(self) -> str:
-        return self.measure.name if self.descriptor is None else f"{self.measure.name}[{self.descriptor.id}]"
-
-    def values(self, a: Features, b: Features, others: NDArray[np.int64] | None = None) -> NDArray[Any]:
-        """Of row i of ``a`` and row i, or others[i], of ``b``, block by block."""
-        parts = []
-        for start in range(0, len(a.own), BLOCK_ROWS):
-            rows = slice(start, start + BLOCK_ROWS)
-            wanted = rows if others is None else others[rows]
-            values = self.measure.values(a.own[rows], b.own[wanted])
-            if self.mirror and b.mirrored is not None:
-                closer = np.maximum if self.measure.closer == "higher" else np.minimum
-                values = closer(values, self.measure.values(a.own[rows], b.mirrored[wanted]))
-            parts.append(values)
-        return np.concatenate(parts)
-
-
-@dataclass(frozen=True)
-class Features:
-    """Features of a side's images, (n, dim) unit vectors; of their mirror images where those count."""
-
-    own: NDArray[np.float32]
-    mirrored: NDArray[np.float32] | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Planned:
-    """Two sides to be measured under a pairing; positions in the list of sides.
-
-    Attributes:
-        measures: those taken; others that are asked for do not apply.
-    """
-
-    pairing: str
-    a: int
-    b: int
-    measures: Sequence[Taken]
-
-
-@dataclass(frozen=True)
-class Found:
-    """The values of one measure of one planned pair; as ``result.Measurement`` has them.
-
-    Attributes:
-        values: (rounds, n).
-    """
-
-    planned: Planned
-    taken: Taken
-    values: NDArray[Any]
-    partners: NDArray[np.int64] | None = None
-    own: NDArray[np.int64] | None = None
 
 
 @dataclass
@@ -205,7 +138,7 @@ class _PixelPass:
             return
         first, second = self.cache.rows(self.sides[planned.a].images, own), self._partner(planned, own)
         try:
-            values = taken.measure.values(first, second)
+            values = taken.checked(taken.measure.values(first, second), len(first))
         except UsageError as error:  # e.g. images too small for it: the others are still taken
             self.skipped.add(key)
             self.values.pop(key, None)
@@ -293,9 +226,8 @@ class _FeatureValues:
             return None
         count = self.sides[planned.b].length
         chosen = np.linspace(0, count - 1, min(OWN_SUBSET, count)).round().astype(np.int64) if within else None
-        best = self._nearest_features(planned, taken, chosen) if taken.descriptor else self._nearest_images(
-            planned, taken
-        )  # fmt: skip
+        search = self._nearest_features if taken.descriptor else self._nearest_images
+        best = search(planned, taken, chosen)
         return Found(planned, taken, best.values[None], best.rows[None], chosen)
 
     def _nearest_features(self, planned: Planned, taken: Taken, chosen: NDArray[np.int64] | None) -> Nearest:
@@ -304,10 +236,12 @@ class _FeatureValues:
             return taken.measure.nearest(among[chosen], among, own=chosen)
         return taken.measure.nearest(self.features(planned.a, taken).own, among)
 
-    def _nearest_images(self, planned: Planned, taken: Taken) -> Nearest:
+    def _nearest_images(self, planned: Planned, taken: Taken, chosen: NDArray[np.int64] | None) -> Nearest:
         """Block by block, so that memory does not grow."""
         side, among = self.sides[planned.a], self.sides[planned.b]
         train = among.images.rows(range(among.length))
+        if chosen is not None:
+            return taken.measure.nearest(train[chosen], train, own=chosen)
         meter = Meter(self.progress, "searching", len(self.indices))
         found = []
         for start in range(0, len(self.indices), BLOCK_ROWS):

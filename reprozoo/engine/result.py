@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reprozoo.base.errors import UsageError, did_you_mean
-from reprozoo.measures.base import MeasureFacts
+from reprozoo.measures.base import Kind, MeasureFacts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +37,7 @@ class Score:
         value: the summary; ``low`` and ``high`` are the ends of its 95 % interval, None where there is none.
         count: independent noises.
         successes: values that a share counted; None for other summaries.
+        kind: how the values became one number; ``threshold`` is that of a share.
         near: values so near the threshold of a share that rounding may decide.
     """
 
@@ -47,6 +49,7 @@ class Score:
     high: float | None
     count: int
     successes: int | None = None
+    kind: Kind = "mean"
     threshold: float | None = None
     higher_is_closer: bool = True
     near: int = 0
@@ -427,17 +430,18 @@ class Comparison:
         """
         from pathlib import Path
 
-        from reprozoo.report.files import write_result  # type: ignore[import-not-found, unused-ignore]
-
-        paths: list[Path] = write_result(self, Path(folder))
+        paths: list[Path] = _of_the_report("files", "write_result")(self, Path(folder))
         return paths[0]
 
     def _repr_html_(self) -> str:
         """The report, for notebooks."""
-        from reprozoo.report.html import notebook_html  # type: ignore[import-not-found, unused-ignore]
-
-        text: str = notebook_html(self)
+        text: str = _of_the_report("html", "notebook_html")(self)
         return text
+
+
+def _of_the_report(module: str, name: str) -> Any:
+    """A function of the room below, which results know by name alone: for those who have a result in their hands."""
+    return getattr(import_module(f"reprozoo.report.{module}"), name)
 
 
 ROW_COLUMNS = ("measure", "pairing", "a", "b", "index", "condition", "partner", "value")

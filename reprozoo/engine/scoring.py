@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reprozoo.engine.measuring import Found, Taken
 from reprozoo.engine.pairings import NEAREST, SAME, Groups
+from reprozoo.engine.plan import Found, Planned, Taken
 from reprozoo.engine.result import ConditionScores, Curve, Distribution, Measurement, PairedTest, Score, threshold_text
-from reprozoo.measures.base import Kind, MeasureFacts, ScoreSpec
+from reprozoo.measures.base import MeasureFacts, ScoreSpec
 from reprozoo.measures.descriptors import Descriptor
 from reprozoo.measures.statistics import mcnemar
 from reprozoo.measures.summaries import beyond, histogram, interval, near, quantiles, share_curve, summary
@@ -93,8 +93,9 @@ def label_of(taken: Taken, spec: ScoreSpec, at: float | None) -> str:
 
 
 def _higher_is_closer(taken: Taken, spec: ScoreSpec) -> bool:
-    own = spec.higher_is_closer
-    return taken.measure.closer == "higher" if own is None else own
+    """Whether a score grows as sides agree: a share of values on the closer side does."""
+    closer = taken.measure.closer == "higher"
+    return closer == (spec.kind == "share_above") if spec.is_share else closer
 
 
 def measurement(found: Found, labels: Sequence[str], groups: Groups, thresholds: Thresholds) -> Measurement:
@@ -129,8 +130,6 @@ def measurement(found: Found, labels: Sequence[str], groups: Groups, thresholds:
 def rescored(old: Measurement, taken: Taken, groups: Groups, thresholds: Thresholds) -> Measurement:
     """The scores of the same values at other thresholds."""
     from dataclasses import replace
-
-    from reprozoo.engine.measuring import Planned
 
     assert old.values is not None, f"the values of {old.measure} were not read"
     found = Found(Planned(old.pairing, 0, 1, [taken]), taken, old.values, old.partners, old.own)
@@ -170,8 +169,7 @@ def _counted(m: Measurement) -> tuple[str, NDArray[np.bool_]]:
     assert score is not None, f"{m.measure} has no share"
     assert score.threshold is not None, f"{score.label} has no threshold"
     assert m.values is not None, f"the values of {m.measure} were not read"
-    kind: Kind = "share_above" if score.higher_is_closer else "share_below"
-    return score.name, beyond(m.values[0], kind, score.threshold)
+    return score.name, beyond(m.values[0], score.kind, score.threshold)
 
 
 def _scores(taken: Taken, values: NDArray[Any], pairing: str, thresholds: Thresholds) -> list[Score]:
@@ -193,6 +191,7 @@ def _score(taken: Taken, spec: ScoreSpec, values: NDArray[Any], at: float | None
         high=ends.high if ends else None,
         count=values.shape[-1],
         successes=int(beyond(values, spec.kind, at).sum()) if spec.is_share and at is not None else None,
+        kind=spec.kind,
         threshold=at if spec.is_share else None,
         higher_is_closer=_higher_is_closer(taken, spec),
         near=near(values, at, taken.measure.near) if spec.is_share and at is not None else 0,

@@ -51,11 +51,6 @@ class ScoreSpec:
     def is_share(self) -> bool:
         return self.kind.startswith("share")
 
-    @property
-    def higher_is_closer(self) -> bool | None:
-        """Whether a share grows as sides agree; None where the measure decides."""
-        return {"share_above": True, "share_below": True, "share_not_above": False}.get(self.kind)
-
 
 @dataclass(frozen=True)
 class Nearest:

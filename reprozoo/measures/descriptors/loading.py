@@ -1,4 +1,4 @@
-"""From a name to a descriptor: built in, or a plugin's, with the weights that its card names."""
+"""From a name to a descriptor, with the weights that its card names."""
 
 from __future__ import annotations
 
@@ -7,26 +7,14 @@ from collections.abc import Iterator, Mapping
 from reprozoo.base.errors import ContractError, ReprozooError, UsageError, did_you_mean
 from reprozoo.measures.descriptors.base import Descriptor, DescriptorContext
 from reprozoo.zoo.cards import DescriptorCard, Registry
-from reprozoo.zoo.plugins import DescriptorSpec, Plugins, import_object
+from reprozoo.zoo.plugins import BUNDLED_DISTRIBUTION, DescriptorSpec, Plugins, import_object, installed_plugins
 from reprozoo.zoo.weights import fetch
-
-SSCD, PIXELS = "reprozoo.measures.descriptors.sscd:load", "reprozoo.measures.descriptors.pixels:load"
-BUILT_IN = {
-    "sscd": DescriptorSpec("sscd", "SSCD copy detection, 8-bit ONNX, quick on a CPU", SSCD),
-    "pixels": DescriptorSpec("pixels", "raw pixels at 32×32, nothing to fetch", PIXELS),
-}
-
-
-def descriptor_specs(plugins: Plugins | None = None) -> Mapping[str, DescriptorSpec]:
-    """Every descriptor by name; a plugin cannot take the name of one that is built in."""
-    others = plugins.descriptors if plugins is not None else {}
-    return {name: found.value for name, found in others.items()} | BUILT_IN
 
 
 def descriptor_names(registry: Registry | None = None, plugins: Plugins | None = None) -> list[str]:
     """Every name that ``load_descriptor`` takes."""
     cards = registry.descriptors.values() if registry is not None else ()
-    return sorted({*descriptor_specs(plugins), *(name for card in cards for name in (card.id, *card.aliases))})
+    return sorted({*_specs(plugins), *(name for card in cards for name in (card.id, *card.aliases))})
 
 
 def load_descriptor(
@@ -42,7 +30,7 @@ def load_descriptor(
     Args:
         name: of a descriptor, or the id or an alias of its card.
         registry: where its card is looked for.
-        plugins: whose descriptors count beside those that are built in.
+        plugins: whose descriptors there are; those of this environment by default.
         offline: use only what is on disk.
         threads: CPU threads it may use; None for as many as torch uses.
 
@@ -53,7 +41,7 @@ def load_descriptor(
     if threads is not None and threads < 1:
         raise UsageError(f"a descriptor runs on at least one thread, got {threads}")
     card = _card(name, registry)
-    specs = descriptor_specs(plugins)
+    specs = _specs(plugins)
     called = [name] if card is None else [card.id, *card.aliases]
     spec = next((specs[known] for known in called if known in specs), None)
     if spec is None:
@@ -64,6 +52,11 @@ def load_descriptor(
     return descriptor
 
 
+def _specs(plugins: Plugins | None) -> Mapping[str, DescriptorSpec]:
+    """Every descriptor by name; of the plugins of this environment where none are given."""
+    return {name: found.value for name, found in (plugins or installed_plugins()).descriptors.items()}
+
+
 def _card(name: str, registry: Registry | None) -> DescriptorCard | None:
     cards = registry.descriptors.values() if registry is not None else ()
     return next((card for card in cards if name.lower() in (card.id, *card.aliases)), None)
@@ -71,10 +64,10 @@ def _card(name: str, registry: Registry | None) -> DescriptorCard | None:
 
 def _givers(spec: DescriptorSpec, card: DescriptorCard | None, plugins: Plugins | None) -> Iterator[Mapping[str, str]]:
     """The plugins of a descriptor and of its card."""
-    if plugins is None:
-        return
-    if spec.id in plugins.descriptors and spec.id not in BUILT_IN:
-        yield plugins.descriptors[spec.id].plugin.provenance(f"descriptor {spec.id}")
+    plugins = plugins or installed_plugins()
+    plugin = plugins.descriptors[spec.id].plugin
+    if plugin.distribution != BUNDLED_DISTRIBUTION:
+        yield plugin.provenance(f"descriptor {spec.id}")
     if card is not None and (giver := plugins.giver_of(card.home)):
         yield giver.provenance(f"card {card.id}")
 
