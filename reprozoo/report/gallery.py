@@ -305,15 +305,17 @@ def assemble(grid: Grid) -> Gallery:
 
     cells = [GridColumn(index, [cell(row, k) for row in range(len(grid.rows))]) for k, index in enumerate(grid.indices)]
     height, width = grid.images[0].shape[2:]
+    size = tiles.tile_size(sum(map(len, grid.images)), grid.images[0].shape[1:])
+    note = f" They are reduced to {size} pixels." if size < min(tiles.MAX_TILE, max(height, width)) else ""
     return Gallery(
         title=grid.title,
         rows=grid.rows,
         measures=[(facts.id, _measure_title(facts, grid.measures)) for facts in grid.measures],
         blocks=[cells[start : start + BLOCK_WIDTH] for start in range(0, len(cells), BLOCK_WIDTH)],
-        sheets=[_sheet(images) for images in grid.images],
+        sheets=[_sheet(images, size) for images in grid.images],
         aspect=width / height,
-        pixelated=max(height, width) <= tiles.NATIVE_TILE,
-        note=grid.note,
+        pixelated=not note and max(height, width) <= tiles.NATIVE_TILE,
+        note=grid.note + note,
         data=_data(grid),
         choose_reference=not grid.partners and grid.references > 2,
         references=grid.references,
@@ -343,9 +345,9 @@ def _data(grid: Grid) -> dict[str, Any]:
     }
 
 
-def _sheet(images: Pixels) -> tuple[str, int, int]:
+def _sheet(images: Pixels, size: int) -> tuple[str, int, int]:
     columns = min(tiles.SHEET_COLUMNS, len(images))
-    return base64.b64encode(tiles.sprite_sheet(images, columns)).decode(), columns, -(-len(images) // columns)
+    return base64.b64encode(tiles.sprite_sheet(images, columns, size)).decode(), columns, -(-len(images) // columns)
 
 
 def _positions(shown: Sequence[int], count: int) -> list[str | None]:

@@ -15,7 +15,7 @@ from reprozoo.report import words
 from reprozoo.report.findings import NEAREST, SAME, SHUFFLED, Column, Findings
 from reprozoo.report.gallery import models_grid, neighbours_grid
 from reprozoo.report.terminal import ranked_pairs
-from reprozoo.report.tiles import Pixels, tile
+from reprozoo.report.tiles import MAX_TILE, Pixels, tile
 from reprozoo.report.verdict import verdicts
 
 PAIRS_SHOWN = 8
@@ -78,7 +78,7 @@ def _pictures(found: Findings) -> tuple[list[tuple[str, str]], str]:
 
 def _strip(images_u8: Pixels) -> str:
     """Images side by side, as a base64 PNG."""
-    pixels = np.concatenate([np.asarray(tile(image)) for image in images_u8], axis=1)
+    pixels = np.concatenate([np.asarray(tile(image, MAX_TILE)) for image in images_u8], axis=1)
     buffer = io.BytesIO()
     Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(buffer, "PNG")
     return base64.b64encode(buffer.getvalue()).decode()

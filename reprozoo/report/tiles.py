@@ -17,6 +17,7 @@ from PIL import Image
 MAX_NOISES = 100
 MAX_PIXEL_BYTES = 24_000_000
 MAX_TILE = 128  # pixels; a tile is shown at 82, or twice that on a dense screen
+SMALLEST_TILE = 24
 NATIVE_TILE = 64  # up to here pixels are shown as squares
 LOWEST = 5  # noises of every pair that are always shown
 SHEET_COLUMNS = 10
@@ -28,6 +29,13 @@ def full_columns(shapes: Sequence[Sequence[int]]) -> int:
     """How many noises fit with a picture in every row: their tiles stay within ``MAX_PIXEL_BYTES``."""
     each = sum(shape[0] * min(shape[1], MAX_TILE) * min(shape[2], MAX_TILE) for shape in shapes)
     return max(1, min(MAX_NOISES, MAX_PIXEL_BYTES // each))
+
+
+def tile_size(count: int, shape: Sequence[int]) -> int:
+    """Width and height that a tile has at most, so that so many of them stay within ``MAX_PIXEL_BYTES``."""
+    whole = shape[0] * min(shape[1], MAX_TILE) * min(shape[2], MAX_TILE) * count
+    largest = min(MAX_TILE, max(shape[1:]))
+    return MAX_TILE if whole <= MAX_PIXEL_BYTES else max(SMALLEST_TILE, int(largest * (MAX_PIXEL_BYTES / whole) ** 0.5))
 
 
 def lowest_rows(closeness: NDArray[Any]) -> list[int]:
@@ -52,9 +60,9 @@ def chosen_rows(closeness: NDArray[Any], always: Iterable[int], *, limit: int) -
     return [int(row) for row in ranked if int(row) in chosen]
 
 
-def sprite_sheet(images_u8: Pixels, columns: int) -> bytes:
-    """A PNG of all images in reading order, edge to edge, each at most ``MAX_TILE`` pixels wide and high."""
-    tiles = np.stack([np.asarray(tile(image)) for image in images_u8])
+def sprite_sheet(images_u8: Pixels, columns: int, size: int) -> bytes:
+    """A PNG of all images in reading order, edge to edge, each at most ``size`` pixels wide and high."""
+    tiles = np.stack([np.asarray(tile(image, size)) for image in images_u8])
     count, height, width, channels = tiles.shape
     rows = -(-count // columns)
     canvas = np.zeros((rows * columns, height, width, channels), dtype=np.uint8)
@@ -66,19 +74,19 @@ def sprite_sheet(images_u8: Pixels, columns: int) -> bytes:
     return buffer.getvalue()
 
 
-def tile(image_u8: Pixels) -> Pixels:
-    """One (channels, height, width) image as (height, width, 1 or 3), reduced to ``MAX_TILE`` where it is larger."""
+def tile(image_u8: Pixels, size: int) -> Pixels:
+    """One (channels, height, width) image as (height, width, 1 or 3), reduced to ``size`` where it is larger."""
     pixels = np.ascontiguousarray(image_u8.transpose(1, 2, 0))
     if pixels.shape[2] not in (1, 3):
         pixels = pixels[:, :, :1]  # no colours to show: the first channel
     height, width = pixels.shape[:2]
-    scale = MAX_TILE / max(height, width)
+    scale = size / max(height, width)
     if scale >= 1:
         return pixels
     picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    reduced = np.asarray(picture.resize(size, Image.Resampling.LANCZOS), dtype=np.uint8)
-    return reduced.reshape(size[1], size[0], -1)
+    shape = (max(1, round(width * scale)), max(1, round(height * scale)))
+    reduced = np.asarray(picture.resize(shape, Image.Resampling.LANCZOS), dtype=np.uint8)
+    return reduced.reshape(shape[1], shape[0], -1)
 
 
 def position(place: int, columns: int, rows: int) -> str:

@@ -160,7 +160,13 @@ def test_large_images_are_reduced_and_few(runs: Runs, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(("channels", "shape"), [(1, (8, 16)), (2, (8, 16)), (3, (8, 16, 3)), (5, (8, 16))])
 def test_grey_colour_and_other_channels(channels: int, shape: tuple[int, ...]) -> None:
     images = np.random.default_rng(0).integers(0, 256, (2, channels, 8, 8), dtype=np.uint8)
-    assert np.asarray(Image.open(io.BytesIO(tiles.sprite_sheet(images, 2)))).shape == shape
+    assert np.asarray(Image.open(io.BytesIO(tiles.sprite_sheet(images, 2, 128)))).shape == shape
+
+
+@pytest.mark.parametrize(("count", "shape", "size"), [(488, (3, 128, 128), 128), (1950, (3, 512, 512), 64),
+                                                      (7800, (3, 32, 32), 32), (31200, (3, 32, 32), 24)])  # fmt: skip
+def test_tiles_shrink_where_there_are_many(count: int, shape: tuple[int, ...], size: int) -> None:
+    assert min(tiles.tile_size(count, shape), max(shape[1:])) == pytest.approx(size, abs=1)
 
 
 def test_no_grid_without_images_or_values(runs: Runs) -> None:
