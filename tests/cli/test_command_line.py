@@ -25,7 +25,15 @@ def built_in() -> dict[str, str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["models"], ["models", "--json"], ["plugins"], ["show", "tiny-edm"], ["compare", "--help"]],
+    [
+        ["--help"],
+        ["models"],
+        ["models", "--json"],
+        ["plugins"],
+        ["show", "tiny-edm"],
+        ["measures"],
+        *([command, "--help"] for command in ("compare", "score", "generalize", "sample", "run", "report")),
+    ],
 )
 def test_quick_commands_import_nothing_heavy(arguments: list[str]) -> None:
     script = (

@@ -263,6 +263,16 @@ def test_samples_in_every_form_are_the_same(cli: Cli, tmp_path: Path) -> None:
     assert Image.open(tmp_path / "grid.png").size == (3 * 34 + 2, 36)  # 2 pixels between and around
 
 
+def test_samples_of_later_noises_keep_their_indices(cli: Cli, tmp_path: Path) -> None:
+    assert cli("sample", PAIR[0], "-n", 5, "-o", "whole.npz").code == 0
+    assert cli("sample", PAIR[0], "-n", 2, "--first", 3, "-o", "part.npz").code == 0
+    assert cli("sample", PAIR[0], "-n", 2, "--first", 3, "-o", "part").code == 0
+    whole, part = np.load(tmp_path / "whole.npz"), np.load(tmp_path / "part.npz")
+    assert part["indices"].tolist() == [3, 4]
+    np.testing.assert_array_equal(part["images"], whole["images"][3:])
+    assert sorted(path.name for path in (tmp_path / "part").iterdir()) == ["000003.png", "000004.png"]
+
+
 def test_samples_are_not_mixed_with_others(cli: Cli, tmp_path: Path) -> None:
     cli("sample", PAIR[0], "-n", 3, "-o", "folder")
     assert cli("sample", PAIR[0], "-n", 3, "-o", "folder").code == 0
