@@ -15,7 +15,16 @@ import torch
 from reprozoo.base.errors import UsageError
 from reprozoo.engine.baselines import Baseline, baselines_of
 from reprozoo.engine.cautions import cautions_about_scores, cautions_about_sides, check_canary
-from reprozoo.engine.checking import Materials, Specs, Workplace, check_question, map_specs, measure_classes
+from reprozoo.engine.checking import (
+    Materials,
+    Specs,
+    Workplace,
+    check_question,
+    is_problem,
+    map_specs,
+    measure_classes,
+    problem_part,
+)
 from reprozoo.engine.measuring import Pass, measure_all
 from reprozoo.engine.naming import is_folder, labels_of
 from reprozoo.engine.objects import object_recipe
@@ -151,16 +160,11 @@ def _told_apart(sides: Sequence[Side]) -> list[Side]:
 
 def _posed(question: Question, materials: Materials, zoo: Any, setup: Setup, place: Workplace) -> Posed | None:
     """The question as a problem poses it; None where it is none."""
-    if not any((question.inverse, question.observation, question.solver, question.observation_noise)):
+    if not is_problem(question):
         return None
-    from reprozoo.zoo.plugins import import_object
-
-    problems = zoo.plugins.problems
-    if not problems:
-        raise UsageError("no plugin poses inverse problems; `reprozoo plugins` lists what is installed")
-    pose = import_object(problems["inverse"].value.load)
     specs = list(map_specs(question, materials).values())
-    posed: Posed = pose(question, zoo, specs, setup.conditions, offline=place.offline)
+    asked = replace(question, seed=setup.noise.seed) if materials.noise is not None else question
+    posed: Posed = problem_part(zoo, "load")(asked, zoo, specs, setup.conditions, offline=place.offline)
     return posed
 
 

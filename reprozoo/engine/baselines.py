@@ -46,7 +46,7 @@ def baselines_of(
             recipe = specs.recipe(spec, **options)
             check_models([recipes[positions[0]], recipe], setup)
         except (UsageError, PluginError, UnavailableError):
-            continue  # nobody asked for it
+            continue  # it was not asked for
         if not _is_among(recipe, recipes):
             found.append(Baseline(recipe, positions))
     return found

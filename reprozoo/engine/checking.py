@@ -150,13 +150,36 @@ def check_question(question: Question, materials: Materials, place: Workplace) -
         check_measures(question, plugins)
         if question.threshold:
             check_thresholds(question, measure_classes(question, plugins))
-    if question.task != GENERALIZE and question.inverse is not None:
-        return  # its solver says which options and models fit
     specs = map_specs(question, materials)
+    if is_problem(question):
+        check = problem_part(zoo, "check")
+        if check is not None:
+            check(question, zoo, list(specs.values()), offline=place.offline)
+        return  # its solver says which options and models fit
     cards = {label: _card(spec, question.dtype, place.resolved_by(zoo)) for label, spec in specs.items()}
     known = {label: card for label, card in cards.items() if card is not None}
     check_shapes(known)
     _check_conditions(question, materials, known)
+
+
+def is_problem(question: Question) -> bool:
+    """Whether any part of an inverse problem is asked."""
+    return any((question.inverse, question.observation, question.solver, question.observation_noise))
+
+
+def problem_part(zoo: Any, part: str) -> Any:
+    """The function of the problem's plugin that checks ("check") or poses ("load") it.
+
+    Raises:
+        PluginError: no plugin poses inverse problems.
+    """
+    from reprozoo.zoo.plugins import import_object
+
+    problems = zoo.plugins.problems
+    if not problems:
+        raise PluginError("no plugin poses inverse problems; `reprozoo plugins` lists what is installed")
+    target = getattr(problems["inverse"].value, part)
+    return import_object(target) if target else None
 
 
 def map_specs(question: Question, materials: Materials) -> dict[str, str]:

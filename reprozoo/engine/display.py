@@ -152,7 +152,7 @@ def duration(seconds: float) -> str:
 
 
 def size(count: int | float | None) -> str:
-    """Bytes for a person: 4.2 MB; "–" where it is not known."""
+    """Bytes for a reader: 4.2 MB; "–" where it is not known."""
     if count is None:
         return "–"
     for unit in ("B", "kB", "MB", "GB"):

@@ -67,7 +67,7 @@ def descriptor_record(descriptor: Descriptor, thresholds: Thresholds) -> dict[st
 
 
 def environment(device: str) -> dict[str, Any]:
-    """Versions, processor and device; nothing that names a person or a host."""
+    """Versions, processor and device; nothing that names a user or a host."""
     return {
         "reprozoo": reprozoo.__version__,
         "python": platform.python_version(),

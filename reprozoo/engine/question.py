@@ -163,7 +163,7 @@ class Question:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any], *, where: str = "question") -> Self:
-        """The question that ``to_json`` or a person wrote.
+        """The question that ``to_json`` wrote, or that was written by hand.
 
         Raises:
             UsageError: an unknown field, or a value that a field does not take.

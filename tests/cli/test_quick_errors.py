@@ -46,7 +46,7 @@ CASES = {
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), CASES.values(), ids=CASES.keys())
-def test_usage_errors_import_nothing_heavy_and_ask_nobody(
+def test_usage_errors_import_nothing_heavy_and_use_no_network(
     tmp_path: Path, arguments: tuple[str, ...], sentence: str
 ) -> None:
     done = subprocess.run(
