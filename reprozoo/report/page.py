@@ -20,6 +20,7 @@ from reprozoo.report.findings import (
     Column,
     Findings,
     Pair,
+    graded,
     measures_of,
 )
 from reprozoo.report.gallery import Gallery, galleries
@@ -71,11 +72,12 @@ class ScoreTable:
 
 @dataclass(frozen=True)
 class PairRow:
-    """One pair in the table of pairs: the headline, what it is seen against, and the values of the other scores."""
+    """One pair in the table of pairs: the headline beside graded scores, what it is seen against, the others."""
 
     a: str
     b: str
     value: Value
+    beside: list[str]
     strip: Markup | None
     against: list[list[Value]]
     others: list[str]
@@ -137,6 +139,7 @@ class Page:
     score_note: str
     tables: list[tuple[str, ScoreTable]]
     pair_heads: list[str]
+    beside_heads: list[tuple[str, str]]
     other_heads: list[tuple[str, str]]
     headline: str
     pairs: list[PairRow]
@@ -167,7 +170,8 @@ def page_of(comparison: Comparison) -> Page:
         score_note=_score_note(found),
         tables=_tables(found),
         pair_heads=_context_heads(found) if several else [],
-        other_heads=[(column.heading, column.unit) for column in found.columns[1:]],
+        beside_heads=[(column.heading, column.unit) for column in _beside(found)],
+        other_heads=[(column.heading, column.unit) for column in _others(found)],
         headline=head.heading if head else "",
         pairs=[_pair_row(found, pair) for pair in found.pairs] if several else [],
         legend=_legend(found),
@@ -281,14 +285,28 @@ def _search_table(found: Findings, model: str, data: str) -> ScoreTable:
 def _pair_row(found: Findings, pair: Pair) -> PairRow:
     head = found.columns[0]
     score = found.score(head, SAME, *pair)
-    others = [(column, found.score(column, SAME, *pair)) for column in found.columns[1:]]
     return PairRow(
         *pair,
         value=Value("–") if score is None else _value(head, score),
+        beside=_texts(found, _beside(found), pair),
         strip=None if score is None else _strip(found, head, pair, score),
         against=_context(found, head, pair),
-        others=["–" if other is None else column.text(other.value) for column, other in others],
+        others=_texts(found, _others(found), pair),
     )
+
+
+def _beside(found: Findings) -> list[Column]:
+    """The graded scores, which stand beside the headline everywhere."""
+    return graded(found.columns[1:])
+
+
+def _others(found: Findings) -> list[Column]:
+    return [column for column in found.columns[1:] if column not in _beside(found)]
+
+
+def _texts(found: Findings, columns: Sequence[Column], pair: Pair) -> list[str]:
+    scores = [(column, found.score(column, SAME, *pair)) for column in columns]
+    return ["–" if score is None else column.text(score.value) for column, score in scores]
 
 
 def _context_heads(found: Findings) -> list[str]:
