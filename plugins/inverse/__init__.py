@@ -25,6 +25,7 @@ def reprozoo_register_problems(register: Callable[[ProblemSpec], None]) -> None:
             "inverse",
             "images that fit a linear measurement of an image: inpainting, super-resolution, deblurring, colours",
             "reprozoo_plugins.inverse.problem:pose",
+            check="reprozoo_plugins.inverse.problem:check",
         )
     )
 

@@ -42,12 +42,8 @@ def pose(question: Any, zoo: Any, specs: Sequence[str], conditions: Conditions, 
         PluginError: no operator or no solver is installed.
         UnavailableError, IntegrityError: the observed data set cannot be had.
     """
-    _check_whole(question)
+    solving, chosen, shapes = _checked(question, zoo, specs, offline=offline)
     solver = question.solver or DEFAULT_SOLVER
-    solving, chosen = SolvingZoo(zoo, solver), choose_operator(question.inverse, zoo.plugins)
-    if not specs:
-        raise UsageError("an inverse problem is solved by models, and none was given; leave out --inverse, or name one")
-    shapes = [solving.check(spec, offline=offline).image_shape for spec in specs]
 
     from reprozoo_plugins.inverse.sources import observe
 
@@ -61,6 +57,27 @@ def pose(question: Any, zoo: Any, specs: Sequence[str], conditions: Conditions, 
     title = f"{question.inverse} of {question.observation}{f', noise {noise_std:g}' if noise_std else ''}, by {solver}"
     givers = tuple(_givers(chosen, str(question.observation), zoo))
     return Posed(solving, observed, (_truth(observed), _measurement(observed)), title, givers)
+
+
+def check(question: Any, zoo: Any, specs: Sequence[str], *, offline: bool = False) -> None:
+    """Refuse what ``pose`` would, as far as names, options and cards say: without torch, and with nothing fetched.
+
+    Raises:
+        UsageError, PluginError: as ``pose``.
+    """
+    _checked(question, zoo, specs, offline=offline)
+
+
+def _checked(
+    question: Any, zoo: Any, specs: Sequence[str], *, offline: bool
+) -> tuple[SolvingZoo, ChosenOperator, list[tuple[int, int, int]]]:
+    """The zoo with the solver, the operator, and the shapes of the models' images."""
+    _check_whole(question)
+    solving = SolvingZoo(zoo, question.solver or DEFAULT_SOLVER)
+    chosen = choose_operator(question.inverse, zoo.plugins)
+    if not specs:
+        raise UsageError("an inverse problem is solved by models, and none was given; leave out --inverse, or name one")
+    return solving, chosen, [solving.check(spec, offline=offline).image_shape for spec in specs]
 
 
 def _check_whole(question: Any) -> None:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from reprozoo import IntegrityError, UsageError
+from reprozoo.base.files import write_whole
 
 from . import recording
 from .checkpoint import RUNNING, averaged_state, export_weights, load_checkpoint, save_checkpoint
@@ -250,7 +251,7 @@ class Trainer:
         self.workers.wait()
         if self.workers.rank == 0:
             recording.drop_rows_after(self.folder, self.images_seen)
-            (self.folder / "recipe.json").write_text(self.recipe.to_json() + "\n", encoding="utf-8")
+            write_whole(self.folder / "recipe.json", f"{self.recipe.to_json()}\n".encode(), remedy=recording.REMEDY)
 
     def _state(self) -> dict[str, Any]:
         others = {name: module.state_dict() for name, module in self.modules.items() if name != "network"}

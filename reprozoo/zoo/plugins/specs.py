@@ -162,12 +162,14 @@ class ProblemSpec:
     Args:
         name: as specs write it.
         summary: one line.
+        check: "package.module:function", which refuses a question without torch and before anything is fetched.
         load: "package.module:function".
     """
 
     name: str
     summary: str
     load: str
+    check: str = ""
 
 
 @dataclass(frozen=True)
