@@ -112,6 +112,7 @@ def _score(values: NDArray[Any], spec: Spec, tolerance: float) -> Score:
         high=ends.high if ends else None,
         count=values.shape[-1],
         successes=int(beyond(values, kind, at).sum()) if share else None,
+        kind=kind,
         threshold=at if share else None,
         higher_is_closer=spec["higher_is_closer"],
         near=near(values, at, tolerance) if share else 0,
@@ -162,7 +163,8 @@ def _with_thresholds(facts: MeasureFacts, thresholds: Mapping[str, float]) -> Me
 def _label(spec: Spec, at: float) -> str:
     """The label with another threshold in it."""
     sign = SIGNS[str(spec["kind"])]
-    return str(spec["label"]).replace(f"{sign}{threshold_text(spec['at'])}", f"{sign}{threshold_text(at)}")
+    before, after = (f"{sign}{threshold_text(value)}" for value in (spec["at"], at))
+    return str(spec["label"]).replace(before, after)
 
 
 def _check(comparison: Comparison, thresholds: Mapping[str, float]) -> None:
@@ -217,5 +219,5 @@ def _counted(
     for m in measurements:
         specs = [spec for spec in facts[m.measure].scores if spec["name"] == name]
         if m.pairing == "same" and m.labels == frozenset(pair) and specs and m.values is not None:
-            return beyond(m.values[0], "share_above" if specs[0]["higher_is_closer"] else "share_below", specs[0]["at"])
+            return beyond(m.values[0], specs[0]["kind"], specs[0]["at"])
     return None

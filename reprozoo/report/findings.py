@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reprozoo.engine.result import Comparison, Measurement, Role, Score
+from reprozoo.engine.result import Comparison, Measurement, Role, Score, threshold_text
 from reprozoo.measures.base import MeasureFacts
 
 SAME, SHUFFLED, REPEAT, NEAREST, NEAREST_OTHER = "same", "shuffled", "repeat", "nearest", "nearest-other"
@@ -72,7 +72,7 @@ class Column:
 
     def rule(self, score: Score) -> str:
         """What a share counts, in words: "depth > 0.6 m"."""
-        at = "" if score.threshold is None else f" {SIGNS[self.kind]} {score.threshold:.3g}"
+        at = "" if score.threshold is None else f" {SIGNS[self.kind]} {threshold_text(score.threshold)}"
         return f"{self.measure.title}{at} {self.measure.unit}".rstrip()
 
 

@@ -27,19 +27,19 @@ from reprozoo.engine.result import (
     Score,
     SideRecord,
 )
-from reprozoo.measures.base import MeasureFacts
+from reprozoo.measures.base import Kind, MeasureFacts
 
 PAIRS_FILE = "pairs.csv"
 OBSERVATION, TRUTH = "observation", "truth"
-MEASURES: dict[str, tuple[str, str, str, str, int, str]] = {
+MEASURES: dict[str, tuple[str, str, str, str, int, Kind | None]] = {
     # name -> title, unit, closer, meaning, decimals, kind of its summary
     "similarity": ("similarity", "", "higher", "Cosine of the two images' features. 1: the same image.", 3, "median"),
     "mean_abs": ("mean |Δ|", "of 255", "lower", "Mean absolute difference of the two images.", 2, "mean"),
-    "distance_ratio": ("distance ratio", "", "lower", "Distance to the nearest over the second nearest.", 3, ""),
+    "distance_ratio": ("distance ratio", "", "lower", "Distance to the nearest over the second nearest.", 3, None),
     "psnr": ("PSNR", "dB", "higher", "Peak signal-to-noise ratio of the two images.", 1, "median"),
     "misfit": ("misfit", "of 255", "lower", "What differs between the measurement and the observation.", 1, "median"),
 }
-SHARES = {  # name -> measure, title, kind, meaning
+SHARES: dict[str, tuple[str, str, Kind, str]] = {  # name -> measure, title, kind, meaning
     "rp": ("similarity", "RP", "share_above", "Share of noises from which two models make the same image."),
     "gl": ("similarity", "GL", "share_not_above", "Share of images that are not near-copies."),
     "mae": ("mean_abs", "MAE", "share_below", "Share of noises whose two images differ by less than the threshold."),
@@ -180,18 +180,19 @@ class _Document:
         return Score(
             name=name, label=self.labels[name], title=SHARES[name][1], value=float(recorded["value"]),
             low=float(recorded["low"]), high=float(recorded["high"]), count=int(recorded["count"]) // rounds,
-            successes=int(recorded["successes"]), threshold=self.thresholds[name],
+            successes=int(recorded["successes"]), kind=SHARES[name][2], threshold=self.thresholds[name],
             higher_is_closer=name != "gl",
         )  # fmt: skip
 
     def summary(self, name: str, values: Distribution, count: int) -> Score | None:
         """The median or mean, which the first version recorded without an interval."""
         title, _, closer, _, _, kind = MEASURES[name]
-        if not kind:
+        if kind is None:
             return None
         shown = title if kind == "mean" or name != "similarity" else f"{kind} {title}"
         value = values.mean if kind == "mean" else values.median
-        return Score(name, self.ids[name], shown, value, None, None, count, higher_is_closer=closer == "higher")
+        higher = closer == "higher"
+        return Score(name, self.ids[name], shown, value, None, None, count, kind=kind, higher_is_closer=higher)
 
     def side(self, run: Document, role: Role) -> SideRecord:
         floor = run.get("noise_floor")

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Literal
 
-from reprozoo.engine.result import Comparison, Measurement, Score, SideRecord
+from reprozoo.engine.result import Comparison, Measurement, Score, SideRecord, threshold_text
 from reprozoo.report.findings import NEAREST, NEAREST_OTHER, SAME, SHUFFLED, Column, Findings, Pair, graded
 from reprozoo.report.words import (
     percent,
@@ -33,6 +33,7 @@ HIGH_SHUFFLED = 0.05  # from here on a descriptor finds images of different nois
 SAYS_LITTLE = "says little"  # of a warning about a pair whose shuffled score is high
 GAUSSIAN_FAMILY = "theory-gaussian"
 MOST_NAMED = 3
+OPPOSITE = {"share_not_above": ">", "share_above": "≤", "share_below": "≥"}
 
 
 def verdicts(comparison: Comparison) -> list[str]:
@@ -99,11 +100,13 @@ def _head(found: Findings, pair: Pair, start: str, kind: Relation) -> str:
     share = f"{percent(score.value)} of {score.count:,} {'images' if kind == 'elsewhere' else 'noises'}"
     share += percent_interval(score)
     apart = _apart(found, pair)
-    if within_floor(found, pair):
+    if within_floor(found, pair) and column.higher_is_closer:
         rounding = apart and f"; {apart}, which is what rounding does"
         return f"{start} {_both(pair)} make the same image for {share}{rounding}."
     verb = "count" if kind == "elsewhere" else "make images that count"
-    return f"{start} {_both(pair)} {verb} as the same ({column.rule(score)}) for {share}{apart and f'; {apart}'}."
+    return (
+        f"{start} {_both(pair)} {verb} as {_counts(column)} ({column.rule(score)}) for {share}{apart and f'; {apart}'}."
+    )
 
 
 def _apart(found: Findings, pair: Pair) -> str:
@@ -142,7 +145,7 @@ def _counted(found: Findings, pair: Pair, who: str) -> str:
     if column is None or score is None or not column.is_share:
         return ""
     return (
-        f"{who} count as the same ({column.rule(score)}) for {percent(score.value)} of {score.count:,} noises"
+        f"{who} count as {_counts(column)} ({column.rule(score)}) for {percent(score.value)} of {score.count:,} noises"
         f"{percent_interval(score)}."
     )
 
@@ -287,7 +290,7 @@ def _many_head(found: Findings, column: Column, scored: Sequence[tuple[Pair, Sco
     if not column.is_share:
         return f"{start} {who} have {summary_title(column)} {text}."
     verb = "have" if elsewhere else "make"
-    return f"{start} {who} {verb} images that count as the same ({column.rule(scored[0][1])}) for {text}."
+    return f"{start} {who} {verb} images that count as {_counts(column)} ({column.rule(scored[0][1])}) for {text}."
 
 
 def _many_graded(found: Findings) -> list[str]:
@@ -438,6 +441,10 @@ def _headline(found: Findings, pairing: str, pair: Pair) -> tuple[Column | None,
     return None, None
 
 
+def _counts(column: Column) -> str:
+    return "the same" if column.higher_is_closer else "different"
+
+
 def _low(score: Score) -> float:
     return score.value if score.low is None else score.low
 
@@ -468,9 +475,10 @@ def _far_interval(column: Column, score: Score) -> str:
 
 def _near_rule(column: Column, score: Score) -> str:
     """What counts as near, whichever side the share counts."""
-    if score.threshold is None or column.kind != "share_not_above":
+    if score.threshold is None or column.higher_is_closer:
         return column.rule(score)
-    return f"{column.measure.title} > {score.threshold:.3g} {column.measure.unit}".rstrip()
+    at = threshold_text(score.threshold)
+    return f"{column.measure.title} {OPPOSITE[column.kind]} {at} {column.measure.unit}".rstrip()
 
 
 def _pixel_measurements(found: Findings, pairing: str, pair: Pair) -> list[Measurement]:

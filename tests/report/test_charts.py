@@ -25,7 +25,7 @@ def spread(*values: float, edges: tuple[float, ...] = EDGES) -> Distribution:
 
 
 def share(value: float, low: float, high: float, threshold: float = 0.6) -> Score:
-    return Score("s", "s[>0.6]", "S", value, low, high, 100, round(value * 100), threshold)
+    return Score("s", "s[>0.6]", "S", value, low, high, 100, round(value * 100), "share_above", threshold)
 
 
 def parsed(figure: Markup) -> ElementTree.Element:
