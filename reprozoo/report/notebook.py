@@ -13,7 +13,7 @@ from PIL import Image
 from reprozoo.engine.result import Comparison
 from reprozoo.report import words
 from reprozoo.report.findings import NEAREST, SAME, SHUFFLED, Column, Findings
-from reprozoo.report.gallery import models_grid, neighbours_grid
+from reprozoo.report.grids import models_grid, neighbours_grid
 from reprozoo.report.terminal import ranked_pairs
 from reprozoo.report.tiles import MAX_TILE, Pixels, tile
 from reprozoo.report.verdict import verdicts

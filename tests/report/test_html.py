@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from reprozoo.engine.result import Comparison
-from reprozoo.report import page as pages
+from reprozoo.report import figures
 from reprozoo.report.html import notebook_html, report_html
 from reprozoo.report.provenance import command_of
 from tests.fakes import FakeRecipe
@@ -118,7 +118,7 @@ def test_several_models_fold_most_figures_away(runs: Runs, monkeypatch: pytest.M
     assert "Against" not in page.text.split("What the words mean")[0]
     cells = [attributes for tag, attributes in page.tags if tag == "td" and "--v" in (attributes.get("style") or "")]
     assert len(cells) == 20 * len(matrix_columns(result))
-    monkeypatch.setattr(pages, "MOST_FIGURES", 3)
+    monkeypatch.setattr(figures, "MOST_FIGURES", 3)
     assert "7 pairs that are closer have no figures here" in outline(report_html(result)).text
 
 
@@ -136,12 +136,12 @@ def test_twenty_models_and_many_noises_make_a_page_of_a_reasonable_size(runs: Ru
     )  # fmt: skip
     page = report_html(result)
     assert len(page) < 8_000_000
-    assert page.count("<h3>") == pages.MOST_FIGURES
+    assert page.count("<h3>") == figures.MOST_FIGURES
 
 
 def test_conditions_are_listed_up_to_a_limit(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "3 conditions, those that differ most first" in outline(report_html(runs.classes)).text
-    monkeypatch.setattr(pages, "MOST_CONDITIONS", 2)
+    monkeypatch.setattr(figures, "MOST_CONDITIONS", 2)
     assert "2 conditions, those that differ most first" in outline(report_html(runs.classes)).text
 
 

@@ -220,3 +220,21 @@ def test_truth_is_compared_by_the_measures_that_are_taken_of_it(runs: Runs) -> N
 
 def test_an_empty_result_says_nothing(runs: Runs) -> None:
     assert verdicts(replace(runs.two, measurements=[])) == []
+
+
+def test_a_share_of_what_differs_is_said_as_such(runs: Runs) -> None:
+    """A stranger's share may count the farther side."""
+    specs = [dict(spec) for spec in runs.two.measures[0].scores]
+    assert specs[0]["kind"] == "share_above"
+    specs[0] |= {"kind": "share_not_above", "higher_is_closer": False}
+    measures = [replace(runs.two.measures[0], scores=specs), *runs.two.measures[1:]]
+    counted = replace(runs.two, measures=measures)
+    result = changed(
+        counted, lambda m: with_score(m, value=0.0, low=0.0, high=0.1), measure="similarity", pairing="same"
+    )
+    result = changed(
+        result, lambda m: with_score(m, value=1.0, low=0.9, high=1.0), measure="similarity", pairing="shuffled"
+    )
+    text = " ".join(verdicts(result))
+    assert "images that count as different (similarity ≤ 0.9) for 0 %" in text
+    assert "With mismatched noise it is 100 %: the agreement comes from sharing the noise." in text
