@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from numpy.typing import NDArray
 
 import reprozoo
-from reprozoo.engine.results import Comparison, PairScores
+from reprozoo.engine.result import Comparison, Score
 from reprozoo.engine.store import Store
 from reprozoo.zoo.cards import BundledSource, Registry
 
@@ -51,21 +52,43 @@ def diffusion(store: Store) -> Comparison:
     return compared(DIFFUSION, store)
 
 
-def shuffled(pair: PairScores) -> float:
-    assert pair.shuffled is not None
-    return pair.shuffled.rp.value
+def rp(comparison: Comparison, one: str, other: str, pairing: str = "same") -> Score:
+    return comparison.score("rp", one, other, pairing=pairing)
+
+
+def shuffled(comparison: Comparison, one: str, other: str) -> float:
+    return rp(comparison, one, other, "shuffled").value
+
+
+def gl(found: Comparison) -> Score:
+    return found.select(measure="similarity", pairing="nearest")[0].score("gl")
+
+
+def similarities(found: Comparison, pairing: str) -> NDArray[Any]:
+    values = found.select(measure="similarity", pairing=pairing)[0].values
+    assert values is not None
+    return values[0]
+
+
+def low(score: Score) -> float:
+    assert score.low is not None
+    return score.low
+
+
+def high(score: Score) -> float:
+    assert score.high is not None
+    return score.high
 
 
 @pytest.mark.parametrize(("one", "other"), list(combinations(DIFFUSION, 2)))
 def test_diffusion_models_agree_because_they_share_the_noise(diffusion: Comparison, one: str, other: str) -> None:
-    pair = diffusion.pair(one, other)
-    assert pair.rp.low > 0.8
-    assert shuffled(pair) < 0.05
+    assert low(rp(diffusion, one, other)) > 0.8
+    assert shuffled(diffusion, one, other) < 0.05
 
 
 @pytest.mark.parametrize(("one", "other"), list(combinations(GANS_AND_VAES, 2)))
 def test_gans_and_vaes_do_not_agree_though_they_share_the_noise(one: str, other: str, store: Store) -> None:
-    assert compared([one, other], store).pair(one, other).rp.high < 0.2
+    assert high(rp(compared([one, other], store), one, other)) < 0.2
 
 
 @pytest.mark.parametrize(("one", "other"), list(combinations(HALVES, 2)))
@@ -73,34 +96,31 @@ def test_models_of_disjoint_halves_are_nearer_to_each_other_than_to_what_they_sa
     one: str, other: str, store: Store
 ) -> None:
     in_pixels: dict[str, Any] = {"descriptor": "pixels", "store": store, **SETTINGS}  # SSCD of the halves takes long
-    pair = reprozoo.compare([one, other], baselines=[], noise_floor=0, **in_pixels).pair(one, other)
-    assert pair.similarities is not None
+    pair = reprozoo.compare([one, other], baselines=[], noise_floor=0, **in_pixels)
+    with_other = similarities(pair, "same")
     for model in (one, other):
         found = reprozoo.generalize(model, **in_pixels)
-        assert found.train_count == 25_000
-        assert found.memorization is not None
-        assert found.memorization.value < 0.1
-        seen = [neighbour.similarity for neighbour in found.neighbours]
-        assert all(with_other > with_seen for with_other, with_seen in zip(pair.similarities, seen, strict=True))
+        assert found.data["count"] == 25_000
+        assert found.score("memorization").value < 0.1
+        assert (with_other > similarities(found, "nearest")).all()
 
 
 @pytest.mark.parametrize(("one", "other"), list(combinations(HALVES, 2)))
 def test_models_of_disjoint_halves_agree_because_they_share_the_noise(one: str, other: str, store: Store) -> None:
-    pair = compared([one, other], store).pair(one, other)
-    assert pair.rp.low > 0.8
-    assert shuffled(pair) < 0.05
+    found = compared([one, other], store)
+    assert low(rp(found, one, other)) > 0.8
+    assert shuffled(found, one, other) < 0.05
 
 
 @pytest.mark.parametrize("model", MEMORIZING)
 def test_a_model_of_64_images_copies_them_as_their_optimal_denoiser_does(model: str, store: Store) -> None:
     found = reprozoo.generalize(model, store=store, **SETTINGS)
-    assert found.train_count == 64
-    assert found.gl.value < 0.1
-    assert found.memorization is not None
-    assert found.memorization.value > 0.9
+    assert found.data["count"] == 64
+    assert gl(found).value < 0.1
+    assert found.score("memorization").value > 0.9
     optimal = f"theory-empirical+data=recipe-data+split={model}"
-    pair = compared([model, optimal], store).pair(model, optimal)
-    assert pair.rp.low > shuffled(pair)
+    pair = compared([model, optimal], store)
+    assert low(rp(pair, model, optimal)) > shuffled(pair, model, optimal)
 
 
 @pytest.mark.parametrize("model", BETWEEN)
@@ -108,18 +128,18 @@ def test_a_model_of_512_images_copies_less_than_one_of_its_width_of_64(model: st
     of_64 = model.replace("512", "64")
     assert of_64 in MEMORIZING
     less = reprozoo.generalize(model, store=store, **SETTINGS)
-    assert less.train_count == 512
-    assert less.gl.low > reprozoo.generalize(of_64, store=store, **SETTINGS).gl.high
-    assert less.gl.high < 1  # and yet some are copies
+    assert less.data["count"] == 512
+    assert low(gl(less)) > high(gl(reprozoo.generalize(of_64, store=store, **SETTINGS)))
+    assert high(gl(less)) < 1  # and yet some are copies
 
 
 @pytest.mark.parametrize(("one", "other"), list(combinations(MEMORIZING, 2)))
 def test_two_models_of_64_images_copy_the_same_one_because_they_share_the_noise(
     one: str, other: str, store: Store
 ) -> None:
-    pair = compared([one, other], store).pair(one, other)
-    assert pair.rp.low > 0.2
-    assert shuffled(pair) < 0.1
+    found = compared([one, other], store)
+    assert low(rp(found, one, other)) > 0.2
+    assert shuffled(found, one, other) < 0.1
 
 
 @pytest.mark.parametrize("count", REGAINED)
@@ -128,11 +148,12 @@ def test_models_of_many_images_agree_again_with_each_other_and_with_the_one_that
 ) -> None:
     assert len(REGAINED[count]) == 2
     trained = compared([*REGAINED[count], "tiny-edm"], store)
-    for pair in trained.pairs:
-        assert pair.rp.low > 0.8
-        assert shuffled(pair) < 0.05
+    assert len(trained.model_pairs()) == 3
+    for one, other in trained.model_pairs():
+        assert low(rp(trained, one, other)) > 0.8
+        assert shuffled(trained, one, other) < 0.05
     for model in REGAINED[count]:
         of_512 = model.replace(f"n{count}", "n512")
         assert of_512 in BETWEEN
-        lost = compared([of_512, "tiny-edm"], store).pair(of_512, "tiny-edm")
-        assert trained.pair(model, "tiny-edm").rp.low > lost.rp.high
+        lost = compared([of_512, "tiny-edm"], store)
+        assert low(rp(trained, model, "tiny-edm")) > high(rp(lost, of_512, "tiny-edm"))

@@ -332,15 +332,16 @@ def _result(
     ]
     check_canary(sides)
     labels = [side.label for side in sides]
-    measurements = [measurement(item, labels, groups, thresholds) for item in found.found]
     taken = {item.taken.id: item.taken for item in found.found}
+    facts = {name: facts_of(t, thresholds) for name, t in taken.items()}
+    measurements = [measurement(item, facts[item.taken.id], labels, groups) for item in found.found]
     descriptors = {t.descriptor.id: t.descriptor for t in taken.values() if t.descriptor is not None}
     models = [sides[i].label for i in run.models]
     setup, records = run.setup, [side.record for side in sides]
     return Comparison(
         question=resolved_question(question, materials),
         sides=records,
-        measures=[facts_of(t, thresholds) for t in taken.values()],
+        measures=list(facts.values()),
         measurements=measurements,
         tests=paired_tests(measurements, models),
         indices=[list(run) for run in runs_of(setup.indices)],

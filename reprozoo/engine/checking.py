@@ -52,6 +52,9 @@ class Materials:
         return [name for name, given in found.items() if given] + (["descriptor"] if self.descriptors else [])
 
 
+Threshold = tuple[tuple[float, float], bool]  # bounds, and whether values below it count
+
+
 class Specs:
     """Map specs of one zoo: each chosen once, and each file of weights hashed once, from checks to sampling."""
 
@@ -301,21 +304,34 @@ def scores_of(kind: type[Measure], task: str) -> list[ScoreSpec]:
 
 
 def check_thresholds(question: Question, kinds: Sequence[type[Measure]]) -> None:
+    """Refuse thresholds of names that the question computes nothing of, or out of range.
+
+    Raises:
+        UsageError: as ``check_threshold_values``.
+    """
+    shares = {kind: [spec for spec in scores_of(kind, question.task) if spec.is_share] for kind in kinds}
+    known: dict[str, Threshold] = {}
+    for kind, specs in shares.items():
+        below = any(spec.kind == "share_below" for spec in specs)
+        known |= dict.fromkeys([spec.name for spec in specs] + [kind.name] * bool(specs), (kind.bounds, below))
+    check_threshold_values(question.threshold, known)
+
+
+def check_threshold_values(given: Mapping[str, float], known: Mapping[str, Threshold]) -> None:
     """Refuse names that nothing has, and thresholds that no value could ever pass, or always.
+
+    Args:
+        known: name -> the bounds of a threshold, and whether it counts values below it.
 
     Raises:
         UsageError: with what there is, or the range.
     """
-    shares = {kind: [spec for spec in scores_of(kind, question.task) if spec.is_share] for kind in kinds}
-    known = {spec.name: kind for kind, specs in shares.items() for spec in specs}
-    known |= {kind.name: kind for kind, specs in shares.items() if specs}
-    for name, at in question.threshold.items():
+    for name, at in given.items():
         if name not in known:
             raise UsageError(
                 f"nothing called {name!r} has a threshold{did_you_mean(name, known)}; these have: {', '.join(known)}"
             )
-        low, high = known[name].bounds
-        below = any(spec.kind == "share_below" for spec in shares[known[name]])
+        (low, high), below = known[name]
         if not (low < at <= high if below else low <= at < high):
             ends = f"above {low:g} and at most {high:g}" if below else f"from {low:g} to below {high:g}"
             raise UsageError(f"a threshold of {name} is {ends}, got {at:g}")

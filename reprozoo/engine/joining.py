@@ -188,11 +188,11 @@ def _check_sides(a: Comparison, b: Comparison, where: str) -> None:
 def _check_measures(a: Comparison, b: Comparison, where: str) -> None:
     known = {facts.id: facts for facts in a.measures}
     for facts in b.measures:
-        own = {spec["name"]: spec["at"] for spec in known[facts.id].scores} if facts.id in known else {}
+        own = {spec.name: spec.at for spec in known[facts.id].scores} if facts.id in known else {}
         for spec in facts.scores:
-            if own.get(spec["name"], spec["at"]) != spec["at"]:
+            if own.get(spec.name, spec.at) != spec.at:
                 raise UsageError(
-                    f"{where}: the threshold of {spec['name']} differs: {own[spec['name']]:g} and {spec['at']:g}; "
+                    f"{where}: the threshold of {spec.name} differs: {own[spec.name]:g} and {spec.at:g}; "
                     "choose one with --threshold"
                 )
 

@@ -1,25 +1,39 @@
-"""From the values of a measure to the records of a result: every score with its interval, alike for all measures."""
+"""From the values of a measure to the records of a result: every score with its interval, alike for all measures.
+
+What is needed of a measure lies in its ``MeasureFacts``, so that values of a finished run are scored again by the same
+functions (``engine.rescoring``). Nothing here imports torch.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reprozoo.engine.pairings import NEAREST, SAME, Groups
-from reprozoo.engine.plan import Found, Planned, Taken
-from reprozoo.engine.result import ConditionScores, Curve, Distribution, Measurement, PairedTest, Score, threshold_text
-from reprozoo.measures.base import MeasureFacts, ScoreSpec
-from reprozoo.measures.descriptors import Descriptor
+from reprozoo.engine.plan import Found, Taken
+from reprozoo.engine.result import (
+    ConditionScores,
+    Curve,
+    Distribution,
+    Measurement,
+    PairedTest,
+    Score,
+    threshold_text,
+)
+from reprozoo.measures.base import MeasureFacts, ScoreFacts, ScoreSpec
 from reprozoo.measures.statistics import mcnemar
 from reprozoo.measures.summaries import beyond, histogram, interval, near, quantiles, share_curve, summary
 
+if TYPE_CHECKING:
+    from reprozoo.measures.descriptors import Descriptor
+
 MOST_TESTED_MODELS = 8  # 168 tests; with more models they are noise
 MOST_CONDITIONS = 1000  # scored one by one
-PERCENT_SIGNS = {"share_above": ">", "share_not_above": ">", "share_below": "<"}
+SIGNS = {"share_above": ">", "share_not_above": ">", "share_below": "<"}
 
 
 class Thresholds:
@@ -53,6 +67,9 @@ class Thresholds:
         return descriptor.threshold if prompted is None else prompted
 
 
+# --- facts ----------------------------------------------------------------------------------------------------------
+
+
 def facts_of(taken: Taken, thresholds: Thresholds) -> MeasureFacts:
     """What a result records of a measure."""
     measure = taken.measure
@@ -66,74 +83,125 @@ def facts_of(taken: Taken, thresholds: Thresholds) -> MeasureFacts:
         decimals=measure.decimals,
         descriptor=taken.descriptor.id if taken.descriptor else None,
         threshold=next((thresholds.of(taken, spec) for spec in measure.scores if spec.is_share), None),
-        scores=[
-            {
-                "name": spec.name,
-                "title": spec.title or spec.name,
-                "label": label_of(taken, spec, thresholds.of(taken, spec)),
-                "kind": spec.kind,
-                "at": thresholds.of(taken, spec),
-                "meaning": spec.meaning,
-                "share": spec.is_share,
-                "higher_is_closer": _higher_is_closer(taken, spec),
-            }
-            for spec in measure.scores
-        ],
+        bounds=measure.bounds if all(map(np.isfinite, measure.bounds)) else None,
+        near=measure.near,
+        scores=[_score_facts(taken, spec, thresholds.of(taken, spec)) for spec in measure.scores],
     )
 
 
-def label_of(taken: Taken, spec: ScoreSpec, at: float | None) -> str:
+def _score_facts(taken: Taken, spec: ScoreSpec, at: float | None) -> ScoreFacts:
+    closer = taken.measure.closer == "higher"
+    return ScoreFacts(
+        name=spec.name,
+        title=spec.title or spec.name,
+        label=_label(taken, spec, at),
+        kind=spec.kind,
+        meaning=spec.meaning,
+        higher_is_closer=closer == (spec.kind == "share_above") if spec.is_share else closer,
+        at=at,
+    )
+
+
+def _label(taken: Taken, spec: ScoreSpec, at: float | None) -> str:
     """A name that says what was measured: "rp[sscd-disc-large@320, >0.6]"."""
     parts = [taken.descriptor.id] if taken.descriptor else []
     if spec.is_share and at is not None:
-        unit = taken.measure.unit.replace("of 255", "/255")
-        parts.append(f"{PERCENT_SIGNS[spec.kind]}{threshold_text(at)}{unit}")
+        parts.append(f"{SIGNS[spec.kind]}{threshold_text(at)}{taken.measure.unit.replace('of 255', '/255')}")
     parts += ["mirrored or not"] if taken.mirror else []
     return f"{spec.name}[{', '.join(parts)}]" if parts else spec.name
 
 
-def _higher_is_closer(taken: Taken, spec: ScoreSpec) -> bool:
-    """Whether a score grows as sides agree: a share of values on the closer side does."""
-    closer = taken.measure.closer == "higher"
-    return closer == (spec.kind == "share_above") if spec.is_share else closer
+# --- values to records ----------------------------------------------------------------------------------------------
 
 
-def measurement(found: Found, labels: Sequence[str], groups: Groups, thresholds: Thresholds) -> Measurement:
-    """Every score of some values."""
-    planned, taken, values = found.planned, found.taken, found.values
-    equal, edges, curve = taken.measure.equal, taken.measure.edges, taken.measure.curve
-    flat = values.astype(np.float64).ravel()
+def measurement(found: Found, facts: MeasureFacts, labels: Sequence[str], groups: Groups) -> Measurement:
+    """Every score of some values, as the measure reports them under this pairing."""
+    planned, measure, values = found.planned, found.taken.measure, found.values
+    names = {spec.name for spec in measure.scores if planned.pairing in spec.pairings}
+    wanted = [score for score in facts.scores if score.name in names]
+    equal = measure.equal
     return Measurement(
-        measure=taken.id,
+        measure=facts.id,
         pairing=planned.pairing,
         a=labels[planned.a],
         b=labels[planned.b],
         count=values.shape[1],
         rounds=values.shape[0],
-        equal=int((values == values.dtype.type(equal)).sum()) if equal is not None else 0,
-        scores=_scores(taken, values, planned.pairing, thresholds),
-        distribution=Distribution(
-            mean=float(flat.mean()),
-            std=float(flat.std()),
-            quantiles=quantiles(values),
-            edges=list(edges),
-            histogram=histogram(values, edges),
-        ),
-        curve=Curve(list(curve), share_curve(values, curve, above=taken.measure.closer == "higher")) if curve else None,
-        conditions=_by_condition(found, groups, thresholds) if planned.pairing in (SAME, NEAREST) else [],
+        equal=int((values == equal).sum()) if equal == 0 else 0,
+        scores=[score_of(values, score, facts.near) for score in wanted],
+        distribution=distribution_of(values, measure.edges),
+        curve=curve_of(values, measure.curve, facts),
+        conditions=by_condition(values, wanted, groups.numbers, groups.name, facts.near)
+        if planned.pairing in (SAME, NEAREST) and values.shape[1] == len(groups.numbers)
+        else [],
         values=values,
         partners=found.partners,
         own=found.own,
     )
 
 
-def rescored(old: Measurement, taken: Taken, groups: Groups, thresholds: Thresholds) -> Measurement:
-    """The scores of the same values at other thresholds."""
-    from dataclasses import replace
+def score_of(values: NDArray[Any], facts: ScoreFacts, tolerance: float = 0.0) -> Score:
+    """One summary of some values.
 
-    assert old.values is not None, f"the values of {old.measure} were not read"
-    found = Found(Planned(old.pairing, 0, 1, [taken]), taken, old.values, old.partners, old.own)
-    return replace(measurement(found, [old.a, old.b], groups, thresholds), measure=old.measure)
+    Args:
+        values: (rounds, n).
+        tolerance: how far rounding may move a value.
+    """
+    at, ends = facts.at, interval(values, facts.kind, facts.at)
+    share = facts.is_share and at is not None
+    return Score(
+        name=facts.name,
+        label=facts.label,
+        title=facts.title,
+        value=summary(values, facts.kind, at),
+        low=ends.low if ends else None,
+        high=ends.high if ends else None,
+        count=values.shape[-1],
+        successes=int(beyond(values, facts.kind, at).sum()) if share else None,  # type: ignore[arg-type]
+        kind=facts.kind,
+        threshold=at if share else None,
+        higher_is_closer=facts.higher_is_closer,
+        near=near(values, at, tolerance) if share else 0,  # type: ignore[arg-type]
+    )
+
+
+def distribution_of(values: NDArray[Any], edges: Sequence[float]) -> Distribution:
+    """Mean, standard deviation, quantiles and histogram of all values."""
+    flat = values.astype(np.float64).ravel()
+    return Distribution(float(flat.mean()), float(flat.std()), quantiles(values), list(edges), histogram(values, edges))
+
+
+def curve_of(values: NDArray[Any], thresholds: Sequence[float], facts: MeasureFacts) -> Curve | None:
+    """The share on the closer side of each threshold; None without thresholds."""
+    if not thresholds:
+        return None
+    return Curve(list(thresholds), share_curve(values, thresholds, above=facts.closer == "higher"))
+
+
+def by_condition(
+    values: NDArray[Any],
+    facts: Sequence[ScoreFacts],
+    groups: NDArray[np.int64],
+    name: Callable[[int], str],
+    tolerance: float = 0.0,
+) -> list[ConditionScores]:
+    """The scores of the noises of each condition; empty where there is one, or too many to read.
+
+    Args:
+        groups: (n,) equal for noises of equal condition; ``name`` says how it is called.
+    """
+    numbers = np.unique(groups).tolist()
+    if not 1 < len(numbers) <= MOST_CONDITIONS:
+        return []
+    return [_condition(name(number), values[:, groups == number], facts, tolerance) for number in numbers]
+
+
+def _condition(name: str, values: NDArray[Any], facts: Sequence[ScoreFacts], tolerance: float) -> ConditionScores:
+    median = float(np.median(values.astype(np.float64)))
+    return ConditionScores(name, values.shape[1], median, [score_of(values, score, tolerance) for score in facts])
+
+
+# --- tests ----------------------------------------------------------------------------------------------------------
 
 
 def paired_tests(measurements: Sequence[Measurement], models: Sequence[str]) -> list[PairedTest]:
@@ -146,17 +214,14 @@ def paired_tests(measurements: Sequence[Measurement], models: Sequence[str]) -> 
     pairs = [m for m in pairs if m.measure == pairs[0].measure]
     if len(models) > MOST_TESTED_MODELS:
         return []
-    tests = []
-    for first, second in combinations(pairs, 2):
-        if first.labels & second.labels:
-            (name, one), (_, other) = _counted(first), _counted(second)
-            found = mcnemar(one, other)
-            tests.append(
-                PairedTest(
-                    name, [first.a, first.b], [second.a, second.b], found.only_first, found.only_second, found.p_value
-                )
-            )
-    return tests
+    return [_tested(first, second) for first, second in combinations(pairs, 2) if first.labels & second.labels]
+
+
+def _tested(first: Measurement, second: Measurement) -> PairedTest:
+    (name, one), (_, other) = _counted(first), _counted(second)
+    found = mcnemar(one, other)
+    labels = [first.a, first.b], [second.a, second.b]
+    return PairedTest(name, *labels, found.only_first, found.only_second, found.p_value)
 
 
 def _share(m: Measurement) -> Score | None:
@@ -170,45 +235,3 @@ def _counted(m: Measurement) -> tuple[str, NDArray[np.bool_]]:
     assert score.threshold is not None, f"{score.label} has no threshold"
     assert m.values is not None, f"the values of {m.measure} were not read"
     return score.name, beyond(m.values[0], score.kind, score.threshold)
-
-
-def _scores(taken: Taken, values: NDArray[Any], pairing: str, thresholds: Thresholds) -> list[Score]:
-    return [
-        _score(taken, spec, values, thresholds.of(taken, spec))
-        for spec in taken.measure.scores
-        if pairing in spec.pairings
-    ]
-
-
-def _score(taken: Taken, spec: ScoreSpec, values: NDArray[Any], at: float | None) -> Score:
-    ends = interval(values, spec.kind, at)
-    return Score(
-        name=spec.name,
-        label=label_of(taken, spec, at),
-        title=spec.title or spec.name,
-        value=summary(values, spec.kind, at),
-        low=ends.low if ends else None,
-        high=ends.high if ends else None,
-        count=values.shape[-1],
-        successes=int(beyond(values, spec.kind, at).sum()) if spec.is_share and at is not None else None,
-        kind=spec.kind,
-        threshold=at if spec.is_share else None,
-        higher_is_closer=_higher_is_closer(taken, spec),
-        near=near(values, at, taken.measure.near) if spec.is_share and at is not None else 0,
-    )
-
-
-def _by_condition(found: Found, groups: Groups, thresholds: Thresholds) -> list[ConditionScores]:
-    numbers = np.unique(groups.numbers).tolist()
-    if not 1 < len(numbers) <= MOST_CONDITIONS or found.values.shape[1] != len(groups.numbers):
-        return []
-    by_number = [(number, found.values[:, groups.numbers == number]) for number in numbers]
-    return [
-        ConditionScores(
-            name=groups.name(number),
-            count=values.shape[1],
-            median=float(np.median(values.astype(np.float64))),
-            scores=_scores(found.taken, values, found.planned.pairing, thresholds),
-        )
-        for number, values in by_number
-    ]

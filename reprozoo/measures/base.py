@@ -8,7 +8,6 @@ hold a measure and the hook that registers it.
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
@@ -144,13 +143,37 @@ class Measure(ABC):
 
 
 @dataclass(frozen=True)
+class ScoreFacts:
+    """What a result records of one score of a measure.
+
+    Attributes:
+        label: says of what: "rp[sscd-disc-mixup-int8@288, >0.6]".
+        at: threshold of a share, or level of a quantile.
+        higher_is_closer: whether it grows as sides agree.
+    """
+
+    name: str
+    title: str
+    label: str
+    kind: Kind
+    meaning: str
+    higher_is_closer: bool
+    at: float | None = None
+
+    @property
+    def is_share(self) -> bool:
+        return self.kind.startswith("share")
+
+
+@dataclass(frozen=True)
 class MeasureFacts:
-    """What a result records of a measure, so that reports need no measure at hand.
+    """What a result records of a measure, so that reports and new thresholds need no measure at hand.
 
     Attributes:
         id: name with the descriptor where it reads features: "similarity[sscd-disc-mixup-int8@288]".
         descriptor: id of the descriptor; None for pixels.
-        scores: name -> title, label, meaning, kind, threshold and direction of each score.
+        bounds: of a threshold.
+        near: how far rounding may move a value.
     """
 
     id: str
@@ -158,8 +181,10 @@ class MeasureFacts:
     title: str
     meaning: str
     unit: str
-    closer: str
+    closer: Closer
     decimals: int
     descriptor: str | None = None
     threshold: float | None = None
-    scores: list[Mapping[str, Any]] = field(default_factory=list)
+    bounds: tuple[float, float] | None = None
+    near: float = 0.0
+    scores: list[ScoreFacts] = field(default_factory=list)

@@ -119,7 +119,7 @@ def _drawn(found: Findings, measurement: Measurement, other: Measurement | None,
     facts = found.facts[measurement.measure]
     name = f"{facts.title}, {facts.unit}" if facts.unit else facts.title
     share = next((s for s in measurement.scores if s.threshold is not None), None)
-    sign = next((SIGNS[spec["kind"]] for spec in facts.scores if share and spec["name"] == share.name), "")
+    sign = next((SIGNS[spec.kind] for spec in facts.scores if share and spec.name == share.name), "")
     histogram = charts.histogram(
         measurement.distribution, other.distribution if other else None, name=name,
         threshold=share.threshold if share else None, sign=sign, label=label,

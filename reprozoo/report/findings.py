@@ -6,12 +6,11 @@ features, graded scores are the means and medians of pixel measures.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from reprozoo.engine.result import Comparison, Measurement, Role, Score, threshold_text
-from reprozoo.measures.base import MeasureFacts
+from reprozoo.measures.base import MeasureFacts, ScoreFacts
 
 SAME, SHUFFLED, REPEAT, NEAREST, NEAREST_OTHER = "same", "shuffled", "repeat", "nearest", "nearest-other"
 GRADED_KINDS = ("mean", "median")
@@ -30,32 +29,32 @@ class Column:
     """
 
     measure: MeasureFacts
-    spec: Mapping[str, Any]
+    spec: ScoreFacts
     heading: str
 
     @property
     def name(self) -> str:
-        return str(self.spec["name"])
+        return self.spec.name
 
     @property
     def title(self) -> str:
-        return str(self.spec["title"])
+        return self.spec.title
 
     @property
     def label(self) -> str:
-        return str(self.spec["label"])
+        return self.spec.label
 
     @property
     def kind(self) -> str:
-        return str(self.spec["kind"])
+        return self.spec.kind
 
     @property
     def is_share(self) -> bool:
-        return bool(self.spec["share"])
+        return self.spec.is_share
 
     @property
     def higher_is_closer(self) -> bool:
-        return bool(self.spec["higher_is_closer"])
+        return self.spec.higher_is_closer
 
     @property
     def unit(self) -> str:
@@ -141,8 +140,8 @@ class Findings:
             if m.pairing == pairing and m.labels in wanted:
                 present.setdefault(m.measure, set()).update(score.name for score in m.scores)
         found = [(facts, spec) for facts in self.comparison.measures for spec in facts.scores
-                 if spec["name"] in present.get(facts.id, ())]  # fmt: skip
-        titles = [str(spec["title"]) for _, spec in found]
+                 if spec.name in present.get(facts.id, ())]  # fmt: skip
+        titles = [spec.title for _, spec in found]
         columns = [Column(facts, spec, _heading(facts, spec, titles)) for facts, spec in found]
         head, beside = headline(columns), graded(columns)
         return sorted(columns, key=lambda column: 0 if column is head else 1 if column in beside else 2)
@@ -172,8 +171,8 @@ def number(value: float, decimals: int) -> str:
     return text.removeprefix("-") if float(text) == 0 else text
 
 
-def _heading(facts: MeasureFacts, spec: Mapping[str, Any], titles: Sequence[str]) -> str:
-    title = str(spec["title"])
+def _heading(facts: MeasureFacts, spec: ScoreFacts, titles: Sequence[str]) -> str:
+    title = spec.title
     return f"{title}, {facts.descriptor or facts.name}" if titles.count(title) > 1 else title
 
 

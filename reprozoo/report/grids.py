@@ -226,8 +226,8 @@ def _thresholds(columns: Iterable[Column]) -> dict[str, tuple[float, str]]:
     """Measure id -> the threshold of its first share, and the sign."""
     found: dict[str, tuple[float, str]] = {}
     for column in columns:
-        if column.is_share and column.spec.get("at") is not None:
-            found.setdefault(column.measure.id, (float(column.spec["at"]), SIGNS[column.kind]))
+        if column.is_share and column.spec.at is not None:
+            found.setdefault(column.measure.id, (column.spec.at, SIGNS[column.kind]))
     return found
 
 

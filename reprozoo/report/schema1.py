@@ -27,11 +27,11 @@ from reprozoo.engine.result import (
     Score,
     SideRecord,
 )
-from reprozoo.measures.base import Kind, MeasureFacts
+from reprozoo.measures.base import Closer, Kind, MeasureFacts, ScoreFacts
 
 PAIRS_FILE = "pairs.csv"
 OBSERVATION, TRUTH = "observation", "truth"
-MEASURES: dict[str, tuple[str, str, str, str, int, Kind | None]] = {
+MEASURES: dict[str, tuple[str, str, Closer, str, int, Kind | None]] = {
     # name -> title, unit, closer, meaning, decimals, kind of its summary
     "similarity": ("similarity", "", "higher", "Cosine of the two images' features. 1: the same image.", 3, "median"),
     "mean_abs": ("mean |Δ|", "of 255", "lower", "Mean absolute difference of the two images.", 2, "mean"),
@@ -140,20 +140,29 @@ class _Document:
             if own:
                 descriptor = self.document["descriptor"].get("id") if name == "similarity" else None
                 threshold = next((s.threshold for s in scores if s.threshold is not None), None)
-                specs: list[Mapping[str, Any]] = [self.spec(name, score) for score in scores]
-                words = (title, meaning, unit, closer, decimals)
-                found.append(MeasureFacts(self.ids[name], name, *words, descriptor, threshold, specs))
+                specs = [self.spec(name, score) for score in scores]
+                found.append(
+                    MeasureFacts(
+                        self.ids[name],
+                        name,
+                        title,
+                        meaning,
+                        unit,
+                        closer,
+                        decimals,
+                        descriptor,
+                        threshold,
+                        scores=specs,
+                    )
+                )
         return found
 
-    def spec(self, measure: str, score: Score) -> dict[str, Any]:
+    def spec(self, measure: str, score: Score) -> ScoreFacts:
         share = SHARES.get(score.name)
-        closer = MEASURES[measure][2] == "higher"
-        return {
-            "name": score.name, "title": score.title, "label": score.label,
-            "kind": share[2] if share else MEASURES[measure][5], "at": score.threshold,
-            "meaning": share[3] if share else MEASURES[measure][3], "share": share is not None,
-            "higher_is_closer": score.name != "gl" if share else closer,
-        }  # fmt: skip
+        meaning = share[3] if share else MEASURES[measure][3]
+        return ScoreFacts(
+            score.name, score.title, score.label, score.kind, meaning, score.higher_is_closer, score.threshold
+        )
 
     def measurement(
         self,

@@ -104,7 +104,7 @@ def score_table(found: Findings, pair: Pair) -> ScoreTable:
         ScoreRow(
             name=column.heading,
             unit=column.unit,
-            meaning=str(column.spec["meaning"]),
+            meaning=column.spec.meaning,
             value=_value(column, score),
             strip=_strip(found, column, pair, score),
             against=_context(found, column, pair),
@@ -128,7 +128,7 @@ def _search_table(found: Findings, model: str, data: str) -> ScoreTable:
             ScoreRow(
                 column.heading,
                 column.unit,
-                str(column.spec["meaning"]),
+                column.spec.meaning,
                 _value(column, score),
                 strip,
                 [[_value(column, among)] if among is not None else []],

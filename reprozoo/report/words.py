@@ -90,7 +90,7 @@ def glossary(found: Findings) -> dict[str, str]:
     references = [c for side in found.comparison.of_role("reference") for c in reference_columns(found, side.label)]
     words: dict[str, str] = {}
     for column in [*found.columns, *found.nearest_columns, *references]:
-        words.setdefault(column.heading, str(column.spec["meaning"]))
+        words.setdefault(column.heading, column.spec.meaning)
     words["95 % interval"] = INTERVAL
     pairings = {measurement.pairing for measurement in found.comparison.measurements}
     words |= {"Shuffled": SHUFFLED_MEANING} if "shuffled" in pairings else {}

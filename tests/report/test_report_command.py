@@ -73,7 +73,7 @@ def test_a_search_at_another_threshold(runs: Runs) -> None:
 @pytest.mark.parametrize(
     ("thresholds", "sentence"),
     [
-        ({"maes": 0.5}, "nothing called 'maes' has a threshold in this result .did you mean 'mae'"),
+        ({"maes": 0.5}, "nothing called 'maes' has a threshold .did you mean 'mae'"),
         ({"psnr": 20.0}, "nothing called 'psnr' has a threshold"),
         ({"similarity": 1.0}, "from -1 to below 1, got 1"),
         ({"mae": 0.0}, "above 0 and at most 255, got 0"),

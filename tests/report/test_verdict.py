@@ -224,9 +224,9 @@ def test_an_empty_result_says_nothing(runs: Runs) -> None:
 
 def test_a_share_of_what_differs_is_said_as_such(runs: Runs) -> None:
     """A stranger's share may count the farther side."""
-    specs = [dict(spec) for spec in runs.two.measures[0].scores]
-    assert specs[0]["kind"] == "share_above"
-    specs[0] |= {"kind": "share_not_above", "higher_is_closer": False}
+    specs = list(runs.two.measures[0].scores)
+    assert specs[0].kind == "share_above"
+    specs[0] = replace(specs[0], kind="share_not_above", higher_is_closer=False)
     measures = [replace(runs.two.measures[0], scores=specs), *runs.two.measures[1:]]
     counted = replace(runs.two, measures=measures)
     result = changed(
