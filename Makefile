@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 .PHONY: demo test check bench clean
 
 demo: $(INSTALLED)
-	$(BIN)/reprozoo compare tiny-edm tiny-uvit -n 64 -o reprozoo-out/demo
+	$(BIN)/reprozoo compare tiny-edm tiny-uvit -n 100 -o reprozoo-out/demo
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
