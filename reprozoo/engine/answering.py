@@ -363,7 +363,7 @@ def _result(
             *found.notes,
             *(run.data.warnings if run.data else ()),
             *cautions_about_sides(sides),
-            *cautions_about_scores(measurements, count=len(setup.indices)),
+            *cautions_about_scores(measurements, count=len(setup.indices), noise=run.noise_shape is not None),
         ],
         image_loader=image_loader(sides),
         **moment(started),

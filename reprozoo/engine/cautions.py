@@ -71,10 +71,15 @@ def _disguise(first: Side, second: Side) -> str:
     return ""
 
 
-def cautions_about_scores(measurements: Sequence[Measurement], *, count: int) -> Iterator[str]:
-    """Sentences about scores that mean less than they seem to, one for each kind."""
+def cautions_about_scores(measurements: Sequence[Measurement], *, count: int, noise: bool = True) -> Iterator[str]:
+    """Sentences about scores that mean less than they seem to, one for each kind.
+
+    Args:
+        count: how many noises were compared, or, without ``noise``, how many images made elsewhere.
+    """
     if count < FEW_SAMPLES:
-        yield f"Only {count} noises were compared: the intervals are wide; ask for 1000 or more (-n)."
+        things, more = ("noises", "ask for 1000 or more (-n)") if noise else ("images", "1000 or more say more")
+        yield f"Only {count} {things} were compared: the intervals are wide; {more}."
     yield from _shuffled_as_high(measurements)
     for m in measurements:
         for score in m.scores if m.pairing in (SAME, NEAREST) else ():

@@ -41,7 +41,8 @@ def with_scores(comparison: Comparison, before: Comparison) -> Comparison:
     facts = {item.id: item for item in comparison.measures}
     scored_again = (scored(m, facts[m.measure], comparison.condition_names) for m in comparison.measurements)
     measurements = [m for m in scored_again if m.scores]
-    stale = set(cautions_about_scores(before.measurements, count=before.num_samples))
+    noise = bool(comparison.noise)
+    stale = set(cautions_about_scores(before.measurements, count=before.num_samples, noise=noise))
     warnings = [warning for warning in comparison.warnings if warning not in stale]
     recorded = all(m.values is not None for m in measurements)
     models = [side.label for side in comparison.models]
@@ -49,7 +50,7 @@ def with_scores(comparison: Comparison, before: Comparison) -> Comparison:
         comparison,
         measurements=measurements,
         tests=paired_tests(measurements, models) if comparison.tests and recorded else comparison.tests,
-        warnings=[*warnings, *cautions_about_scores(measurements, count=comparison.num_samples)],
+        warnings=[*warnings, *cautions_about_scores(measurements, count=comparison.num_samples, noise=noise)],
     )
 
 

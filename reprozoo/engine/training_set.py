@@ -70,18 +70,22 @@ def training_set(side: Side, question: Question, *, registry: Any, offline: bool
 
 def data_side(data: TrainingSet) -> Side:
     """The side of all images of a data set."""
-    images = data.images
-    key = f"data set {list(images.images_u8.shape)} {images.digest}"
+    images, rows = data.images, data_rows(data.images)
     record = SideRecord(
         label=f"{data.name} {data.split}" if data.split else data.name,
         spec=data.name,
         role="data",
         facts={"card": {"title": images.name}, "digests": {"images": images.digest}},
         image_shape=list(images.images_u8.shape[1:]),
-        images_key=key,
+        images_key=rows.key,
         images_sha256=images.digest,
     )
-    return Side(record, ArrayRows(images.images_u8, key), length=len(images))
+    return Side(record, rows, length=len(images))
+
+
+def data_rows(images: ImageDataset) -> ArrayRows:
+    """The images of a data set by number, under a key of exactly these pixels."""
+    return ArrayRows(images.images_u8, f"data set {list(images.images_u8.shape)} {images.digest}")
 
 
 def _is_own(training: Mapping[str, Any], name: Any, split: str | None, images: ImageDataset) -> bool:

@@ -16,8 +16,11 @@ from safetensors.numpy import load
 
 from reprozoo.base.errors import IntegrityError, UsageError
 from reprozoo.base.records import read_record
+from reprozoo.engine.naming import is_folder
 from reprozoo.engine.result import BESIDE, SCHEMA_VERSION, Comparison, ImageLoader, Measurement, SideRecord
+from reprozoo.engine.sides import ImageRows, folder_side, read_side_images
 from reprozoo.engine.store import Entry, Store
+from reprozoo.engine.training_set import data_rows
 from reprozoo.report.files import DIGEST, RESULT_FILE, VALUES_FILE
 
 RUN_AGAIN = "run it again, or read it with the version that wrote it"
@@ -56,27 +59,54 @@ def with_stored_images(comparison: Comparison, store: Store) -> Comparison:
 
 
 def stored_images(comparison: Comparison, store: Store) -> ImageLoader:
-    """Images of a result by label and index, from the store; looked up when the first are asked for."""
-    entries: dict[str, Entry] = {}
+    """Images of a result by label and index; looked up when the first are asked for.
+
+    Images of models come from the store; those of folders and data sets from where they were, while they are the same.
+    """
+    found: dict[str, ImageRows] = {}
 
     def load_images(label: str, indices: Sequence[int]) -> NDArray[np.uint8]:
         side = comparison.side(label)
-        if side.images_key not in entries:
-            entries[side.images_key] = _entry(side, store)
-        entry = entries[side.images_key]
-        if entry.missing(sorted(set(indices)), block=1):
+        if label not in found:
+            found[label] = _images(side, comparison, store)
+        rows = found[label]
+        if isinstance(rows, Entry) and rows.missing(sorted(set(indices)), block=1):
             raise UsageError(f"the images of {label} are not in the store any more; run it again")
-        images: NDArray[np.uint8] = entry.rows(list(indices))
+        images: NDArray[np.uint8] = rows.rows(list(indices))
         return images
 
     return load_images
 
 
-def _entry(side: SideRecord, store: Store) -> Entry:
-    for info in store.entries():
-        if info.kind == "images" and info.key == side.images_key:
-            return store.entry("images", info.document)
-    raise UsageError(f"the images of {side.label} are not in the store; run it again")
+def _images(side: SideRecord, comparison: Comparison, store: Store) -> ImageRows:
+    if side.role == "data":
+        return _data(side, comparison)
+    if Path(side.spec).exists() and is_folder(side.spec):
+        folder, _ = folder_side(read_side_images(side.spec), side.spec, side.label)
+        return _unchanged(side, folder.images)
+    entry = store.entry_of_key("images", side.images_key)
+    if entry is None:
+        raise UsageError(f"the images of {side.label} are not in the store; run it again")
+    return entry
+
+
+def _data(side: SideRecord, comparison: Comparison) -> ImageRows:
+    """A data set that lies on this machine; one that a plugin makes is not made again."""
+    from reprozoo.zoo.datasets import load_dataset
+    from reprozoo.zoo.plugins import installed_registry
+
+    registry = installed_registry()
+    known = {name for card in registry.datasets.values() for name in (card.id, *card.aliases)}
+    if side.spec not in known and not Path(side.spec).exists():
+        raise UsageError(f"the images of {side.label} are not at hand; run it again")
+    images = load_dataset(side.spec, comparison.data.get("split"), registry=registry, offline=True)
+    return _unchanged(side, data_rows(images))
+
+
+def _unchanged(side: SideRecord, rows: ImageRows) -> ImageRows:
+    if rows.key != side.images_key:
+        raise UsageError(f"the images of {side.label} are not those that were compared; run it again")
+    return rows
 
 
 def _parsed(path: Path) -> dict[str, Any]:

@@ -72,6 +72,15 @@ class Store:
         """The entry of a kind and document; it may have no rows yet."""
         return Entry(self.root / kind, document)
 
+    def entry_of_key(self, kind: str, key: str) -> Entry | None:
+        """The entry of a key, by the document that lies with it; None where the store does not have it."""
+        path = self.root / kind / key[:2] / key / DOCUMENT_FILE
+        try:
+            entry = self.entry(kind, json.loads(path.read_bytes()))
+        except (OSError, ValueError):
+            return None
+        return entry if entry.key == key else None
+
     def entries(self) -> list[EntryInfo]:
         """Every entry that can be read, by kind, latest used first; ``verify`` finds the others."""
         found = [info for folder in self._folders() if (info := _info(folder)) is not None]
