@@ -433,6 +433,18 @@ class Comparison:
         paths: list[Path] = _of_the_report("files", "write_result")(self, Path(folder))
         return paths[0]
 
+    def plot(self, figure: str = "histogram", *, score: str | None = None, count: int = 10) -> Any:
+        """A matplotlib figure: "histogram" of the values of each pair, "matrix" of a score, or "grid" of the images.
+
+        Args:
+            score: whose values are shown; the headline by default.
+            count: columns of a grid.
+
+        Raises:
+            UsageError: matplotlib is not installed, or nothing of these names is in the result.
+        """
+        return _of_the_report("plotting", "plot")(self, figure, score=score, count=count)
+
     def _repr_html_(self) -> str:
         """The report, for notebooks."""
         text: str = _of_the_report("html", "notebook_html")(self)
