@@ -161,11 +161,6 @@ def test_a_plugins_descriptor_that_is_none_is_a_sentence(function: str, sentence
         load_descriptor("theirs", plugins=plugins)
 
 
-def test_a_plugin_cannot_take_the_name_of_a_built_in_descriptor() -> None:
-    plugins = OfPlugins(f"{__name__}:loads_with_a_crash", name="pixels")
-    assert load_descriptor("pixels", plugins=plugins).id == "pixels@32"
-
-
 # --- SSCD ------------------------------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from reprozoo.base.errors import ContractError
 from reprozoo.measures.library.similarity import Similarity
-from reprozoo.measures.search import _block, nearest
+from reprozoo.measures.search import SPARE, _grid, nearest
 from reprozoo.measures.summaries import summary
 from tests.measures.arrays import at_cosine, unit_rows
 
@@ -51,12 +51,17 @@ def test_the_budget_does_not_show(budget_bytes: int) -> None:
     assert (chunked.similarity == whole.similarity).all()
 
 
+@pytest.mark.parametrize("k", [1, 2, 300])
 @pytest.mark.parametrize("dim", [8, 512, 4096])
 @pytest.mark.parametrize("budget_bytes", [2**24, 2**28, 2**32])
-def test_the_budget_holds(dim: int, budget_bytes: int) -> None:
-    rows, columns = _block(10_000, dim, 9, budget_bytes)
-    product, copied, again = 4 * rows * columns, 4 * columns * dim, rows * 9 * dim * (4 + 8 + 8 + 8)
-    assert product + copied + again <= budget_bytes
+def test_the_budget_holds(k: int, dim: int, budget_bytes: int) -> None:
+    for cached in (True, False):
+        grid = _grid(10_000, (50_000, dim), k, budget_bytes, cached=cached)
+        product, copied = 4 * grid.rows * grid.columns, 4 * (grid.rows + grid.columns) * dim
+        maxima = 4 * grid.rows * grid.span * grid.stride
+        kept = grid.rows * (k + SPARE) * grid.group * 2 * (4 + 8)
+        again = grid.ranked * grid.group * dim * (4 + 8 + 8)
+        assert product + copied + maxima + kept + again <= budget_bytes
 
 
 def test_order_of_rows() -> None:
@@ -72,6 +77,26 @@ def test_equal_training_images_come_in_their_order(budget_bytes: int) -> None:
     train[[350, 7, 90]] = QUERIES[3]
     found = nearest(QUERIES[:5], train, k=3, budget_bytes=budget_bytes)
     assert found.index[3].tolist() == [7, 90, 350]
+
+
+@pytest.mark.parametrize("count", [9, 775, 777, 1553])
+@pytest.mark.parametrize("k", [1, 2, 9])
+def test_training_sets_that_no_product_divides(count: int, k: int) -> None:
+    train = unit_rows(2, count)
+    index = np.argsort(-(QUERIES.astype(np.float64) @ train.astype(np.float64).T), axis=1, kind="stable")[:, :k]
+    for budget_bytes in (50_000, 2**28):
+        assert (nearest(QUERIES, train, k=k, budget_bytes=budget_bytes).index == index).all()
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_what_float32_cannot_tell_apart_is_ranked_in_float64(k: int) -> None:
+    generator = np.random.default_rng(4)
+    train = TRAIN.copy()
+    near = generator.choice(len(train), 8, replace=False)
+    train[near] = QUERIES[:1] + 1e-7 * generator.standard_normal((8, QUERIES.shape[1]))
+    again = Similarity().values(np.repeat(QUERIES[:1], len(train), 0), train)
+    found = nearest(QUERIES[:1], train, k=k)
+    assert found.index[0].tolist() == np.argsort(-again, kind="stable")[:k].tolist()
 
 
 def test_training_features_of_another_precision() -> None:

@@ -45,4 +45,4 @@ def test_an_installed_wheel_works_away_from_the_repository(fresh: Environment) -
     assert "missing" not in statuses.values()
     assert "A small DDPM++ U-Net" in fresh.shell("reprozoo show tiny-edm")
     fresh.shell("reprozoo compare tiny-edm theory-gaussian -n 4 --descriptor pixels -q -o report")
-    assert {path.name for path in (fresh.work / "report").iterdir()} >= {"report.html", "result.json", "pairs.csv"}
+    assert {path.name for path in (fresh.work / "report").iterdir()} >= {"report.html", "result.json", "scores.csv"}

@@ -182,9 +182,9 @@ def test_what_no_error_tells_is_seen_by_check_and_by_the_noise_floor(cli: Cli, n
     assert outcome.err == f"error: {name} breaks the contract of maps: {broken}\n"
     words = (name, "theory-gaussian", "-n", 4, "--batch-size", 4, "--descriptor", "pixels", "--no-baseline", "--json")
     result = json.loads(cli("compare", *words).out)
-    floor = result["models"][0]["noise_floor"]
-    assert floor["identical"] == 0
-    assert floor["rp"]["value"] < 0.5
+    floor = {m["measure"]: m for m in result["measurements"] if m["pairing"] == "repeat" and m["a"] == name}
+    assert floor["mean_abs"]["equal"] == 0
+    assert floor["similarity[pixels@32]"]["scores"][0]["value"] < 0.5
     (said,) = (warning for warning in result["warnings"] if warning.startswith(name))
     assert "no rounding" in said
     assert f"`reprozoo check {name}`" in said

@@ -78,11 +78,15 @@ def test_the_plugins_of_the_page_are_found_with_all_they_give(followed: Environm
 def test_the_flow_learned_its_data_and_another_seed_learned_the_same(followed: Environment) -> None:
     """Against chance on shuffled noise; what a model of other data agrees on is far below what another seed does."""
     result = followed.json("cat seeds/result.json")
-    pairs = {(pair["model_a"], pair["model_b"]): pair for pair in result["pairs"]}
-    seeds = pairs["spot-flow-0", "spot-flow-1"]
-    assert seeds["similarity"]["mean"] > 0.8
-    assert seeds["similarity"]["mean"] > seeds["shuffled"]["similarity"]["mean"] + 0.5
-    assert seeds["similarity"]["mean"] > pairs["spot-flow-0", "theory-gaussian"]["similarity"]["mean"] + 0.2
+    mean = {
+        (m["pairing"], m["a"], m["b"]): m["distribution"]["mean"]
+        for m in result["measurements"]
+        if m["measure"].startswith("similarity[")
+    }
+    seeds = mean["same", "spot-flow-0", "spot-flow-1"]
+    assert seeds > 0.8
+    assert seeds > mean["shuffled", "spot-flow-0", "spot-flow-1"] + 0.5
+    assert seeds > mean["same", "spot-flow-0", "theory-gaussian"] + 0.2
     card = tomllib.loads((followed.work / PLUGIN / "src/reprozoo_spot_flow/cards/spot-flow-0.toml").read_text())
     assert card["training"]["final_loss"] < 0.15
 

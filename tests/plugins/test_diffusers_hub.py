@@ -66,15 +66,15 @@ def test_pull_sample_compare_and_the_same_offline(two_versions: HubServer, run: 
     code, out, _ = run("compare", *specs, "--prompt", PROMPT, *SMALL, "--offline")
     assert code == 0
     first = json.loads(out)
-    assert first["pairs"][0]["rp"]["count"] == 4
+    assert first["measurements"][0]["scores"][0]["count"] == 4
     assert len(two_versions.requests) == asked
     sampled = ("--prompt", PROMPT, "-n", 2, "--device", "cpu", "-q", "--offline", "-o", "images")
     assert run("sample", specs[0], *sampled)[0] == 0
     assert len(list(Path("images").rglob("*.png"))) == 2
     code, out, _ = run("compare", *specs, "--prompt", PROMPT, *SMALL, "--offline")
     second = json.loads(out)
-    assert second["pairs"] == first["pairs"]
-    assert [model["sampled"] for model in second["models"]] == [0, 0]  # all of it was in the store
+    assert second["measurements"] == first["measurements"]
+    assert [side["sampled"] for side in second["sides"]] == [0, 0]  # all of it was in the store
 
 
 @pytest.mark.parametrize(
@@ -99,21 +99,21 @@ def test_other_repositories(
     assert run("pull", *specs)[0] == 0
     code, out, error = run("compare", *specs, *given, *SMALL, "--offline")
     assert code == 0, error
-    models = json.loads(out)["models"]
-    assert len({model["images_sha256"] for model in models}) == 2
+    sides = json.loads(out)["sides"]
+    assert len({side["images_sha256"] for side in sides if side["role"] == "model"}) == 2
 
 
 def test_swapping_the_weights_swaps_the_images(two_versions: HubServer) -> None:
     """The proof that both models get the same noise: with the same networks they make the same images."""
     plain = rp([f"{V1_3}+steps=2", f"{V1_4}+steps=2"])
-    assert plain.pairs[0].rp.value < 1
+    assert plain.score("rp").value < 1
     parts = "+unet=CompVis/stable-diffusion-v1-4+vae=CompVis/stable-diffusion-v1-4"
     half_swapped = rp([f"{V1_3}{parts}+steps=2", f"{V1_4}+steps=2"])
-    assert half_swapped.pairs[0].rp.value < 1  # the text encoder is still v1-3's
+    assert half_swapped.score("rp").value < 1  # the text encoder is still v1-3's
     files = real_layout(pipelines.files(SD, 1, half=True))
     two_versions.add("someone/swapped", files)
     swapped = rp(["hf:someone/swapped+steps=2", f"{V1_4}+steps=2"])
-    assert swapped.pairs[0].rp.value == 1
+    assert swapped.score("rp").value == 1
     assert any("the same map: same weights" in warning for warning in swapped.warnings)
 
 
