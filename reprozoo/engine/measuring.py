@@ -94,11 +94,9 @@ class _PixelPass:
     ) -> None:
         self.sides, self.indices, self.groups, self.result = sides, indices, groups, result
         self.work = [
-            (planned, taken)
+            (planned, [taken for taken in planned.measures if taken.descriptor is None])
             for planned in plan
             if planned.pairing not in (NEAREST, NEAREST_OTHER)
-            for taken in planned.measures
-            if taken.descriptor is None
         ]
         self.repeated = [planned for planned in plan if planned.pairing == REPEAT]
         self.values: dict[tuple[Planned, str], list[NDArray[Any]]] = {}
@@ -119,8 +117,8 @@ class _PixelPass:
                     writer.add(side.images, self.indices[places.start : places.stop], block)
             for planned in self.repeated:
                 self._note_changes(planned, places)
-            for planned, taken in self.work:
-                self._take(planned, taken, places)
+            for planned, measures in self.work:
+                self._take(planned, measures, places)
             meter.add(len(places))
         self.result.digests = ["" if digest is None else digest.hexdigest() for digest in digests]
 
@@ -131,12 +129,17 @@ class _PixelPass:
             partners = np.array(self.indices)[self.groups.partners[:1]]
         return Found(planned, taken, values[None], partners)
 
-    def _take(self, planned: Planned, taken: Taken, places: range) -> None:
+    def _take(self, planned: Planned, measures: Sequence[Taken], places: range) -> None:
         own = self._own(planned, places)
-        key = (planned, taken.id)
-        if not own or key in self.skipped:
+        wanted = [taken for taken in measures if (planned, taken.id) not in self.skipped]
+        if not own or not wanted:
             return
         first, second = self.cache.rows(self.sides[planned.a].images, own), self._partner(planned, own)
+        for taken in wanted:
+            self._take_one(planned, taken, first, second)
+
+    def _take_one(self, planned: Planned, taken: Taken, first: NDArray[Any], second: NDArray[Any]) -> None:
+        key = (planned, taken.id)
         try:
             values = taken.checked(taken.measure.values(first, second), len(first))
         except UsageError as error:  # e.g. images too small for it: the others are still taken
