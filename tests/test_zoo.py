@@ -101,10 +101,10 @@ def test_other_weights_take_the_place_of_the_cards(tmp_path: Path) -> None:
 
 
 def test_weights_of_an_untrained_model_need_no_import(tmp_path: Path) -> None:
-    """tiny-parent has the network of tiny-edm."""
+    """tiny-child-same has the network of tiny-edm."""
     with pytest.raises(UnavailableError, match="nobody has trained it yet"):
-        resolve("tiny-parent", offline=True)
-    recipe = resolve(f"tiny-parent+weights={TINY_EDM}", offline=True)
+        resolve("tiny-child-same", offline=True)
+    recipe = resolve(f"tiny-child-same+weights={TINY_EDM}", offline=True)
     assert recipe.weights_digest == resolve("tiny-edm").weights_digest
 
 
