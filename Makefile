@@ -1,10 +1,10 @@
-# make demo · make test · make check · make bench: each makes its environment first, in .venv.
+# make demo · make test · make check · make bench · make bench-small: each makes its environment first, in .venv.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench bench-small clean
 
 demo: $(INSTALLED)
 	$(BIN)/reprozoo compare tiny-edm tiny-uvit -n 100 -o reprozoo-out/demo
@@ -20,6 +20,9 @@ check: $(INSTALLED)
 
 bench: $(INSTALLED)
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+bench-small: $(INSTALLED)
+	for script in benchmarks/bench_*.py; do $(BIN)/python $$script --small || exit 1; done
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "reprozoo needs Python 3.11 or newer, this is " + sys.version.split()[0])'
