@@ -76,6 +76,12 @@ def measure_all(
     return result
 
 
+def _wanted_again(sides: Sequence[Side], plan: Sequence[Planned]) -> set[str]:
+    """Keys of the images that are wanted at other times too: mismatched ones, and those searched for."""
+    shuffled = {sides[planned.b].images.key for planned in plan if planned.pairing == SHUFFLED}
+    return shuffled | {sides[planned.a].images.key for planned in plan if planned.pairing == NEAREST}
+
+
 def _noted(result: Pass, take: Any) -> Found | None:
     """A search or feature measure, or a note that says why it could not be taken."""
     try:
@@ -99,6 +105,7 @@ class _PixelPass:
             if planned.pairing not in (NEAREST, NEAREST_OTHER)
         ]
         self.repeated = [planned for planned in plan if planned.pairing == REPEAT]
+        self.again = _wanted_again(sides, plan)
         self.values: dict[tuple[Planned, str], list[NDArray[Any]]] = {}
         self.changed: dict[int, list[int]] = {planned.a: [] for planned in self.repeated}
         self.skipped: set[tuple[Planned, str]] = set()
@@ -119,6 +126,9 @@ class _PixelPass:
                 self._note_changes(planned, places)
             for planned, measures in self.work:
                 self._take(planned, measures, places)
+            for side in self.sides:
+                if side.images.key not in self.again:
+                    self.cache.drop(side.images, places)
             meter.add(len(places))
         self.result.digests = ["" if digest is None else digest.hexdigest() for digest in digests]
 

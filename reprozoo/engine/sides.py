@@ -82,6 +82,11 @@ class BlockCache:
         held = {number: self._block(images, number, limit) for number in sorted(blocks)}
         return np.stack([held[position // SHARD_ROWS][position % SHARD_ROWS] for position in positions])
 
+    def drop(self, images: ImageRows, positions: range) -> None:
+        """Let go of the block of these positions; if it is asked for again, it is read again."""
+        block = self._blocks.pop((images.key, positions.start // SHARD_ROWS, None), None)
+        self._left += 0 if block is None else block.nbytes
+
     def _block(self, images: ImageRows, number: int, limit: int | None) -> NDArray[Any]:
         key = (images.key, number, limit)
         if key in self._blocks:
