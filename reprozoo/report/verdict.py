@@ -17,8 +17,19 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Literal
 
+from reprozoo.engine.cautions import FEW_SAMPLES, HIGH_SHUFFLED_SHARE
 from reprozoo.engine.result import Comparison, Measurement, Score, SideRecord, threshold_text
-from reprozoo.report.findings import NEAREST, NEAREST_OTHER, SAME, SHUFFLED, Column, Findings, Pair, graded
+from reprozoo.report.findings import (
+    GRADED_KINDS,
+    NEAREST,
+    NEAREST_OTHER,
+    SAME,
+    SHUFFLED,
+    Column,
+    Findings,
+    Pair,
+    graded,
+)
 from reprozoo.report.words import (
     percent,
     percent_interval,
@@ -29,8 +40,6 @@ from reprozoo.report.words import (
 )
 
 Relation = Literal["models", "variant", "elsewhere"]
-HIGH_SHUFFLED = 0.05  # from here on a descriptor finds images of different noises alike
-SAYS_LITTLE = "says little"  # of a warning about a pair whose shuffled score is high
 GAUSSIAN_FAMILY = "theory-gaussian"
 MOST_NAMED = 3
 OPPOSITE = {"share_not_above": ">", "share_above": "≤", "share_below": "≥"}
@@ -175,10 +184,9 @@ def _floor_holds(found: Findings, column: Column, pair: Pair) -> bool:
 def says_little(found: Findings, pair: Pair) -> bool:
     """Whether the share of a pair cannot show agreement: images of different noises are found alike too."""
     column, shuffled = _headline(found, SHUFFLED, pair)
-    high = column is not None and column.is_share and shuffled is not None and _near(column, shuffled) > HIGH_SHUFFLED
-    return high or any(
-        SAYS_LITTLE in warning and all(label in warning for label in pair) for warning in found.comparison.warnings
-    )
+    if column is None or shuffled is None or not column.is_share:
+        return False
+    return _near(column, shuffled) > HIGH_SHUFFLED_SHARE
 
 
 def clearly_above_shuffled(found: Findings, pair: Pair) -> bool:
@@ -186,7 +194,27 @@ def clearly_above_shuffled(found: Findings, pair: Pair) -> bool:
     (column, same), (_, shuffled) = _headline(found, SAME, pair), _headline(found, SHUFFLED, pair)
     if column is None or same is None or shuffled is None:
         return True
-    return _high(shuffled) < _low(same) if column.higher_is_closer else _low(shuffled) > _high(same)
+    return _apart_from(shuffled, same, higher_is_closer=column.higher_is_closer)
+
+
+def nearer_by(found: Findings, pair: Pair) -> Column | None:
+    """The first mean or median whose interval on the same noise lies apart from that on mismatched noise, and nearer.
+
+    Graded measures come first, then the median of the headline's measure.
+    """
+    own = [c for c in found.columns if c.measure.id == found.columns[0].measure.id and c.kind in GRADED_KINDS]
+    for column in [*graded(found.columns), *own]:
+        same, shuffled = found.score(column, SAME, *pair), found.score(column, SHUFFLED, *pair)
+        if same is None or shuffled is None or same.low is None or shuffled.low is None:
+            continue
+        if _apart_from(shuffled, same, higher_is_closer=column.higher_is_closer):
+            return column
+    return None
+
+
+def _apart_from(shuffled: Score, same: Score, *, higher_is_closer: bool) -> bool:
+    """Whether the interval on the same noise lies on the closer side, without an overlap."""
+    return _high(shuffled) < _low(same) if higher_is_closer else _low(shuffled) > _high(same)
 
 
 def _against_shuffled(found: Findings, pair: Pair, *, plain: bool = False) -> str:
@@ -202,11 +230,28 @@ def _against_shuffled(found: Findings, pair: Pair, *, plain: bool = False) -> st
         return _alike_anyway(found, pair)
     start = f"With {'other images' if _elsewhere(found, pair) else 'mismatched noise'} it is {valued(column, shuffled)}"
     if not clearly_above_shuffled(found, pair):
-        return f"{start}: no clear difference, so no reproducibility is shown."
+        return f"{start}{_no_clear_share(found, pair, same)}"
     if plain or not column.is_share:
         return f"{start}."
     what = "the agreement" if _near(column, same) >= 0.5 else "what agreement there is"
     return f"{start}: {what} comes from sharing the noise."
+
+
+def _no_clear_share(found: Findings, pair: Pair, same: Score) -> str:
+    """What to think of a share that is no higher than on mismatched noise: measures that grade may tell them apart."""
+    things = "images" if _elsewhere(found, pair) else "noises"
+    if (column := nearer_by(found, pair)) is not None:
+        elsewhere = _elsewhere(found, pair)
+        on, other = ("for equal index", "otherwise") if elsewhere else ("on the same noise", "on mismatched noise")
+        a, b = (found.score(column, pairing, *pair) for pairing in (SAME, SHUFFLED))
+        numbers = [valued(column, score, with_interval=True) for score in (a, b) if score is not None]
+        return (
+            f". The share does not show it, but images are nearer {on}: {summary_title(column)} {numbers[0]}, "
+            f"{numbers[1]} {other}."
+        )
+    if same.count < FEW_SAMPLES:
+        return f": {same.count:,} are too few {things} to tell."
+    return ": no clear difference, so no reproducibility is shown."
 
 
 def _alike_anyway(found: Findings, pair: Pair) -> str:
@@ -274,11 +319,28 @@ def _many_pairs(found: Findings) -> list[str]:
     else:
         said.append(
             f"For {_some(alike, len(scored))} images of different noises are found alike in more than "
-            f"{percent(HIGH_SHUFFLED)} of cases, so the share alone cannot show agreement: {_list(alike)}."
+            f"{percent(HIGH_SHUFFLED_SHARE)} of cases, so the share alone cannot show agreement: {_list(alike)}."
         )
-    if weak:
-        said.append(f"{len(weak)} of {len(scored)} pairs cannot be told from mismatched noise: {_list(weak)}.")
+    graded_alone = [pair for pair in weak if nearer_by(found, pair) is not None]
+    unclear = [pair for pair in weak if pair not in graded_alone]
+    if graded_alone:
+        said.append(
+            f"For {_some(graded_alone, len(scored))} the share does not show it, but images are nearer on the same "
+            f"noise than on mismatched noise, by {_nearer_titles(found, graded_alone)}: "
+            f"{_list(graded_alone)}."
+        )
+    if unclear:
+        count = found.comparison.num_samples
+        few = f"; {count:,} noises may be too few to tell" if count < FEW_SAMPLES else ""
+        said.append(
+            f"{len(unclear)} of {len(scored)} pairs cannot be told from mismatched noise: {_list(unclear)}{few}."
+        )
     return said
+
+
+def _nearer_titles(found: Findings, pairs: Sequence[Pair]) -> str:
+    titles = [summary_title(column) for pair in pairs if (column := nearer_by(found, pair)) is not None]
+    return " or ".join(dict.fromkeys(titles))
 
 
 def _many_head(found: Findings, column: Column, scored: Sequence[tuple[Pair, Score]]) -> str:

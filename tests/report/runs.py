@@ -9,16 +9,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from reprozoo import compare, generalize, score
 from reprozoo.engine.result import Comparison
 from reprozoo.engine.store import Store
+from reprozoo.measures.descriptors import Descriptor
 from tests.fakes import FakeRecipe, FakeZoo, some_images
 from tests.report.stranger import WithPearson
 
 HOSTILE = "<script>document.title='owned'</script>"
 THEORY = FakeRecipe("theory-gaussian", weights=9, same=0.5, family="theory-gaussian")
 COMMON: dict[str, Any] = {"descriptor": "pixels", "device": "cpu", "progress": False}
+
+
+class Blind(Descriptor):
+    """Finds all images alike."""
+
+    id, dim, threshold = "blind", 2, 0.9
+
+    def identity(self) -> dict[str, Any]:
+        return {"id": self.id}
+
+    def describe(self, images_u8: Tensor) -> Tensor:
+        return torch.tensor([[1.0, 0.0]]).repeat(len(images_u8), 1)
 
 
 @dataclass(frozen=True)
@@ -40,6 +55,12 @@ class Runs:
     @cached_property
     def two(self) -> Comparison:
         return self.compare(FakeRecipe("a", weights=1), FakeRecipe("b", weights=2, same=0.8))
+
+    @cached_property
+    def two_descriptors(self) -> Comparison:
+        """One tells images of different noises apart, and one does not."""
+        recipes = FakeRecipe("a", weights=1), FakeRecipe("b", weights=2, same=0.8)
+        return self.compare(*recipes, descriptor=["pixels", Blind()])
 
     @cached_property
     def three(self) -> Comparison:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from reprozoo.engine.cautions import HIGH_SHUFFLED_SHARE
+from reprozoo import score
 from reprozoo.engine.result import Comparison, Measurement
 from reprozoo.report.findings import Findings
-from reprozoo.report.verdict import HIGH_SHUFFLED, relation, says_little, verdicts, within_floor
-from tests.fakes import FakeRecipe
+from reprozoo.report.verdict import relation, says_little, verdicts, within_floor
+from tests.fakes import FakeRecipe, FakeZoo, some_images
 from tests.report.runs import Runs, changed
 
 FROM_NOISE = "comes from sharing the noise"
@@ -77,8 +77,9 @@ CASES: dict[str, tuple[Callable[[Runs], Comparison], list[str], list[str]]] = {
     ),
     "two models, no agreement": (
         lambda runs: share_at(runs.two, 0.0),
-        ["With mismatched noise it is 0 %: no clear difference, so no reproducibility is shown."],
-        [FROM_NOISE, "so the agreement"],
+        ["With mismatched noise it is 0 %. The share does not show it, but images are nearer on the same noise: mean "
+         "|Δ| 9.59 of 255 (", "49.17 of 255", "on mismatched noise."],
+        [FROM_NOISE, "so the agreement", "no clear difference", "too few"],
     ),
     "a descriptor that finds everything alike": (
         lambda runs: shuffled_at(runs.two, 0.375),
@@ -86,11 +87,6 @@ CASES: dict[str, tuple[Callable[[Runs], Comparison], list[str], list[str]]] = {
          "agreement.",
          "By mean |Δ|: 9.59 of 255", "on the same noise, 49.17 of 255"],
         [FROM_NOISE, "the agreement is not that", "part of the agreement"],
-    ),
-    "a warning that the score says little": (
-        lambda runs: replace(runs.two, warnings=["a × b: … so rp[pixels@32, >0.9] says little about these images"]),
-        ["cannot show agreement"],
-        [FROM_NOISE],
     ),
     "as near to the Gaussian solution": (
         lambda runs: gaussian_at(runs.two, 1.0),
@@ -122,8 +118,10 @@ CASES: dict[str, tuple[Callable[[Runs], Comparison], list[str], list[str]]] = {
         lambda runs: runs.three,
         ["Of 37 noises, two of these 3 models make images that count as the same (similarity > 0.9) for 0 % (",
          "to 100 % (a and b)", "Mean |Δ|: 9.59 of 255 (a and b) to 36.50 of 255",
-         "With mismatched noise, the highest of any pair is 0 %.", "2 of 3 pairs cannot be told from mismatched noise"],
-        ["make the same image", GAUSSIAN],
+         "With mismatched noise, the highest of any pair is 0 %.",
+         "For 2 of 3 pairs the share does not show it, but images are nearer on the same noise than on mismatched "
+         "noise, by mean |Δ|: a and a-name"],
+        ["make the same image", GAUSSIAN, "cannot be told"],
     ),
     "several models, a descriptor that finds everything alike": (
         lambda runs: shuffled_at(runs.three, 0.2),
@@ -137,7 +135,7 @@ CASES: dict[str, tuple[Callable[[Runs], Comparison], list[str], list[str]]] = {
     "images made elsewhere": (
         lambda runs: runs.folders,
         ["Paired by index, the images of before and after count as the same (similarity > 0.9) for 0 % of 12 images",
-         "With other images it is 0 %: no clear difference"],
+         "With other images it is 0 %: 12 are too few images to tell."],
         ["same noise", FROM_NOISE, GAUSSIAN],
     ),
     "a model and its training images": (
@@ -194,8 +192,41 @@ def test_no_two_sentences_contradict_each_other(runs: Runs, case: str) -> None:
         assert "of the training images" not in text
 
 
-def test_what_is_high_for_a_verdict_is_high_for_a_warning() -> None:
-    assert HIGH_SHUFFLED == HIGH_SHUFFLED_SHARE
+def test_a_warning_about_another_descriptor_changes_no_verdict(runs: Runs) -> None:
+    """One descriptor tells noises apart and one does not: the sentences are about the first alone."""
+    result = runs.two_descriptors
+    shuffled = result.select(pairing="shuffled", a="a", b="b")
+    assert {m.scores[0].value for m in shuffled if "similarity" in m.measure} == {0.0, 1.0}
+    assert any("says little" in warning for warning in result.warnings)
+    text = " ".join(verdicts(result))
+    assert FROM_NOISE in text
+    assert "cannot show agreement" not in text
+
+
+def test_a_warning_about_a_longer_name_changes_no_verdict(runs: Runs) -> None:
+    result = replace(runs.two, warnings=["a+steps=9 × b2: … so rp[pixels@32, >0.9] says little about these images"])
+    assert verdicts(result) == verdicts(runs.two)
+
+
+def test_what_many_images_do_not_show_is_not_reproducible(runs: Runs) -> None:
+    images = {"before": some_images(120, seed=4), "after": some_images(120, seed=5)}
+    result = score(images, zoo=FakeZoo(), store=runs.store, descriptor="pixels", progress=False)
+    assert "no clear difference, so no reproducibility is shown" in " ".join(verdicts(result))
+
+
+def test_pairs_that_nothing_tells_from_mismatched_noise(runs: Runs) -> None:
+    result = runs.three
+    for m in result.select(pairing="same", a="b", b="a-name-that-is-rather-long"):
+        shuffled = result.select(measure=result.facts(m.measure).name, pairing="shuffled", a=m.a, b=m.b)[0]
+        result = replace(
+            result, measurements=[replace(shuffled, pairing="same") if one is m else one for one in result.measurements]
+        )
+    text = " ".join(verdicts(result))
+    assert (
+        "1 of 3 pairs cannot be told from mismatched noise: b and a-name-that-is-rather-long; 37 noises may be too few "
+        "to tell."
+    ) in text
+    assert "For 1 of 3 pairs the share does not show it" in text
 
 
 def test_a_warning_of_the_engine_and_the_verdict_agree(runs: Runs) -> None:
