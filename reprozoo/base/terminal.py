@@ -10,6 +10,18 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 PLAIN_WIDTH = 160  # of tables that are not for a terminal
+REPLACEMENT = "\ufffd"
+BREAKS = dict.fromkeys(map(ord, "\t\n\v\f\r\x85\u2028\u2029"), " ")
+CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+
+
+def clean(text: str) -> str:
+    """A text from outside, such as a label, a prompt or a warning, in one line that moves no cursor.
+
+    Line breaks and tabs become spaces, other control characters and those that turn the direction of writing become
+    U+FFFD.
+    """
+    return text.translate(dict.fromkeys(CONTROLS, REPLACEMENT) | BREAKS)
 
 
 def console(*, stderr: bool = False) -> Console:

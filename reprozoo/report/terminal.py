@@ -1,6 +1,7 @@
 """Results as rich tables: one pair beside what it is seen against; of several, the matrix first.
 
-Tables fit into 100 columns: those of scores that do not fit are left out, from the right, and the report has them all.
+Tables fit the terminal: the headline of every descriptor comes first, then the measures that were asked for by name.
+Scores that have no column are named with their values in a line below. What comes from outside is cleaned.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from rich.measure import Measurement as Width
 from rich.table import Table
 from rich.text import Text
 
+from reprozoo.base.terminal import clean
 from reprozoo.engine.result import Comparison, ConditionScores, Score
 from reprozoo.report import words
 from reprozoo.report.findings import NEAREST, NEAREST_OTHER, REPEAT, SAME, SHUFFLED, Column, Findings, Pair, graded
@@ -22,7 +24,8 @@ from reprozoo.report.verdict import data_words, verdicts
 if TYPE_CHECKING:
     from rich.console import Console
 
-WIDTH = 100
+UNLIMITED = 1000
+MOST_VALUES = 3
 PAIRS_SHOWN = 15
 CONDITIONS_SHOWN = 12
 LONG_NAME = 30
@@ -41,13 +44,14 @@ class Row:
 def print_result(comparison: Comparison, console: Console) -> None:
     """Print the scores of a result, what they mean, and its warnings."""
     found = Findings(comparison)
-    console.print(Text(" · ".join(_facts(found)), style="dim"))
+    console.print(_line(" · ".join(_facts(found)), "dim"))
     if len(found.pairs) > 1:
         _print_pairs(found, console)
     elif found.columns:
-        console.print(_table(console, "", found.columns, _rows_of_pair(found)))
+        pairs = found.pairs or found.baseline_pairs
+        _print_table(found, found.columns, _rows_of_pair(found), SAME, pairs, console)
     if found.nearest_columns:
-        console.print(_table(console, "", found.nearest_columns, _rows_of_search(found)))
+        _print_table(found, found.nearest_columns, _rows_of_search(found), NEAREST, found.searched, console)
     _print_references(found, console)
     for pair in found.pairs if len(found.pairs) == 1 else ():
         _print_conditions(found, SAME, pair, found.columns, console)
@@ -59,11 +63,15 @@ def print_result(comparison: Comparison, console: Console) -> None:
 def _print_sentences(comparison: Comparison, console: Console) -> None:
     console.print()
     for sentence in verdicts(comparison):
-        console.print(Text(sentence))
+        console.print(_line(sentence))
     for warning in comparison.warnings:
-        console.print(Text.assemble(("warning: ", "yellow"), warning))
+        console.print(Text.assemble(("warning: ", "yellow"), clean(warning)))
     if notes := words.descriptor_notes(comparison):
-        console.print(Text(" ".join(notes), style="dim"))
+        console.print(_line(" ".join(notes), "dim"))
+
+
+def _line(text: str, style: str = "") -> Text:
+    return Text(clean(text), style=style)
 
 
 def _facts(found: Findings) -> list[str]:
@@ -72,6 +80,67 @@ def _facts(found: Findings) -> list[str]:
     shares = [c.label for c in [*found.columns[1:], *found.nearest_columns[1:]] if c.is_share]
     what = "images" if not found.comparison.noise else "noises"
     return [*dict.fromkeys([*heads, *shares]), f"{found.comparison.num_samples:,} {what}"]
+
+
+def ordered(found: Findings, columns: Sequence[Column]) -> list[Column]:
+    """Columns as far as they matter: the headline of each descriptor, what was asked for by name, graded scores."""
+    beside = graded(columns)
+
+    def place(column: Column) -> int:
+        if column is columns[0] or _is_head(column, columns):
+            return 0 if column is columns[0] else 1
+        return 2 if column.measure.name in _asked(found.comparison) else 3 if column in beside else 4
+
+    return sorted(columns, key=place)
+
+
+def _is_head(column: Column, columns: Sequence[Column]) -> bool:
+    """Whether it is the first share of its descriptor."""
+    shares = [c for c in columns if c.measure.id == column.measure.id and c.is_share]
+    return column.measure.descriptor is not None and shares[:1] == [column]
+
+
+def _asked(comparison: Comparison) -> set[str]:
+    """The measures that a user named."""
+    questions = [comparison.question, *comparison.question.get("merged", ())]
+    return {str(name).partition("+")[0] for question in questions for name in question.get("measures") or ()}
+
+
+def _print_table(
+    found: Findings, columns: Sequence[Column], rows: Sequence[Row], pairing: str, pairs: Sequence[Pair],
+    console: Console,
+) -> None:  # fmt: skip
+    """A table, and below it the scores of the pairs for which it has no room."""
+    columns = [column for column in ordered(found, columns) if any(row.score(column) for row in rows)]
+    table, shown = _table(console, "", columns, rows)
+    console.print(table)
+    _print_also(found, columns[1 + shown :], pairing, pairs, console)
+
+
+def _print_also(
+    found: Findings, columns: Iterable[Column], pairing: str, pairs: Sequence[Pair], console: Console,
+    others: Iterable[str] = (),
+) -> None:  # fmt: skip
+    """The scores that have no column, in one line.
+
+    Args:
+        others: what else has no column.
+    """
+    said = []
+    for column in columns:
+        scores = [score for pair in pairs if (score := found.score(column, pairing, *pair)) is not None]
+        if scores:
+            values = _all_or_range([column.text(score.value) for score in sorted(scores, key=lambda s: s.value)])
+            said.append(f"{column.heading} {values} {column.unit}".rstrip())
+    said += [f"{other} (in the report)" for other in others]
+    if said:
+        console.print(_line(f"also: {', '.join(said)}", "dim"))
+
+
+def _all_or_range(values: Sequence[str]) -> str:
+    """Each of a few values, and the ends of many."""
+    different = list(dict.fromkeys(values))
+    return " / ".join(different) if len(different) <= MOST_VALUES else f"{different[0]} – {different[-1]}"
 
 
 # --- one pair --------------------------------------------------------------------------------------------------------
@@ -110,7 +179,7 @@ def _between(found: Findings, pairing: str, a: str, b: str) -> Get:
 def _print_pairs(found: Findings, console: Console) -> None:
     head = found.columns[0]
     console.print(_matrix(found, head), "")
-    console.print(_pair_table(found, head, console))
+    _print_pair_table(found, head, console)
     if (left_out := len(found.pairs) - PAIRS_SHOWN) > 0:
         console.print(Text(f"and {left_out} pairs that are closer: see scores.csv and the report", style="dim"))
 
@@ -118,40 +187,60 @@ def _print_pairs(found: Findings, console: Console) -> None:
 def _matrix(found: Findings, column: Column) -> Table:
     labels = [side.label for side in found.comparison.models]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column(Text(column.heading), overflow="fold")
+    table.add_column(_line(column.heading), overflow="fold")
     for place in range(1, len(labels) + 1):
         table.add_column(str(place), justify="right")
     for place, label in enumerate(labels, 1):
         scores = [found.score(column, SAME, label, other) if other != label else None for other in labels]
         decimals = 2 if column.is_share else column.measure.decimals
         cells = [Text("·", style="dim") if s is None else Text(f"{s.value:.{decimals}f}", style="bold") for s in scores]
-        table.add_row(Text(f"{place} {label}"), *cells)
+        table.add_row(_line(f"{place} {label}"), *cells)
     return table
 
 
-def _pair_table(found: Findings, head: Column, console: Console) -> Table:
+def _print_pair_table(found: Findings, head: Column, console: Console) -> None:
     """The pairs that differ most first, the headline beside what it is seen against, then the other scores."""
     pairs = ranked_pairs(found, head)[:PAIRS_SHOWN]
     baselines = [side.label for side in found.comparison.baselines]
-    beside = graded(found.columns[1:])
-    others = [column for column in found.columns[1:] if column not in beside]
-    seen_against: list[tuple[str, Callable[[Pair], str]]] = [
-        *((_heading(column), _value(found, column)) for column in beside),
-        ("shuffled", lambda pair: _one(head, found.score(head, SHUFFLED, *pair))),
-        ("noise\nfloor", lambda pair: _several(head, found.floors(head, pair))),
-        *((f"against {_narrow(label)}", _against(found, head, label)) for label in baselines),
-        *((_heading(column), _value(found, column)) for column in others),
+    _, *columns = ordered(found, found.columns)
+    last = [column for column in columns if column not in graded(columns) and not _matters(found, column)]
+    beside = [column for column in columns if column not in last]
+    seen_against: list[Beside] = [
+        *(Beside(_heading(column), _value(found, column), column) for column in beside),
+        Beside("shuffled", lambda pair: _one(head, found.score(head, SHUFFLED, *pair))),
+        Beside("noise\nfloor", lambda pair: _several(head, found.floors(head, pair))),
+        *(Beside(f"against {_narrow(label)}", _against(found, head, label)) for label in baselines),
+        *(Beside(_heading(column), _value(found, column), column) for column in last),
     ]
-    filled = [(title, get) for title, get in seen_against if any(get(pair) != "–" for pair in pairs)]
+    filled = [one for one in seen_against if any(one.get(pair) != "–" for pair in pairs)]
 
     def build(extra: int) -> Table:
-        table = _empty_table("pair", [head.heading, "95 % interval", *(title for title, _ in filled[:extra])])
+        titles = [_folded(clean(head.heading)), "95 % interval", *(one.title for one in filled[:extra])]
+        table = _empty_table("pair", titles)
         for pair in pairs:
             cells = _score(head, found.score(head, SAME, *pair), "bold")
-            table.add_row(_pair_name(" × ".join(pair)), *cells, *(get(pair) for _, get in filled[:extra]))
+            table.add_row(_pair_name(" × ".join(pair)), *cells, *(one.get(pair) for one in filled[:extra]))
         return table
 
-    return _fitting(console, build, len(filled))
+    table, shown = _fitting(console, build, len(filled))
+    console.print(table)
+    left_out = filled[shown:]
+    others = [" ".join(re.sub(r"([-+])\n", r"\1", one.title).split()) for one in left_out if one.column is None]
+    _print_also(found, [one.column for one in left_out if one.column], SAME, found.pairs, console, others)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A column of the table of pairs: of a score, or of what the headline is seen against."""
+
+    title: str
+    get: Callable[[Pair], str]
+    column: Column | None = None
+
+
+def _matters(found: Findings, column: Column) -> bool:
+    """Whether a score was asked for by name, or is the headline of a descriptor."""
+    return _is_head(column, found.columns) or column.measure.name in _asked(found.comparison)
 
 
 def ranked_pairs(found: Findings, column: Column) -> list[Pair]:
@@ -182,16 +271,18 @@ def _print_references(found: Findings, console: Console) -> None:
         return
 
     def build(count: int) -> Table:
-        table = _empty_table("", [f"{_measure_heading(c)}\nto {label}" for label, c in measures[:count]])
+        table = _empty_table("", [f"{_measure_heading(c)}\nto {clean(label)}" for label, c in measures[:count]])
         for model in dict.fromkeys(model for model, _ in pairs):
             measured = [(c, found.get(c.measure.id, SAME, model, label)) for label, c in measures[:count]]
             cells = ["–" if m is None else words.spread(m.distribution, c.measure.decimals) for c, m in measured]
-            table.add_row(Text(model), *cells)
+            table.add_row(_line(model), *cells)
         return table
 
     console.print()
-    console.print(Text(found.comparison.problem, style="dim"))
-    console.print(_fitting(console, build, len(measures)))
+    console.print(_line(found.comparison.problem, "dim"))
+    table, shown = _fitting(console, build, len(measures))
+    console.print(table)
+    _print_also(found, (), SAME, (), console, [f"{_measure_heading(c)} to {label}" for label, c in measures[shown:]])
 
 
 def _print_conditions(
@@ -208,7 +299,8 @@ def _print_conditions(
     def row(scores: ConditionScores) -> Row:
         return Row(scores.name, lambda column: _of_condition(by_measure, column, names.index(scores.name)))
 
-    console.print("", _table(console, "condition", columns, [row(scores) for scores in lowest], counted=True))
+    table, _ = _table(console, "condition", ordered(found, columns), [row(scores) for scores in lowest], counted=True)
+    console.print("", table)
     if (left_out := len(conditions) - CONDITIONS_SHOWN) > 0:
         console.print(Text(f"and {left_out} conditions that are closer: see the report", style="dim"))
 
@@ -224,12 +316,17 @@ def _of_condition(by_measure: dict[str, list[ConditionScores]], column: Column, 
 
 def _table(
     console: Console, first: str, columns: Sequence[Column], rows: Sequence[Row], *, counted: bool = False
-) -> Table:  # fmt: skip
-    """The headline with its interval, then the values of the other scores, as many as fit."""
+) -> tuple[Table, int]:  # fmt: skip
+    """The headline with its interval, then the values of the other scores, as many as fit, and how many do."""
     head, *others = [column for column in columns if any(row.score(column) for row in rows)]
 
     def build(extra: int) -> Table:
-        titles = [*(["noises"] if counted else []), head.heading, "95 % interval", *map(_heading, others[:extra])]
+        titles = [
+            *(["noises"] if counted else []),
+            _folded(clean(head.heading)),
+            "95 % interval",
+            *map(_heading, others[:extra]),
+        ]
         table = _empty_table(first, titles)
         for row in rows:
             scores = [row.score(column) for column in (head, *others[:extra])]
@@ -241,12 +338,14 @@ def _table(
     return _fitting(console, build, len(others))
 
 
-def _fitting(console: Console, build: Callable[[int], Table], most: int) -> Table:
-    """The table with as many further columns as are not too wide."""
-    room = min(console.width, WIDTH)
-    unlimited = console.options.update(width=10 * WIDTH)
-    sizes = (build(extra) for extra in range(most, -1, -1))
-    return next((t for t in sizes if Width.get(console, unlimited, t).maximum <= room), build(0))
+def _fitting(console: Console, build: Callable[[int], Table], most: int) -> tuple[Table, int]:
+    """The table with as many further columns as are not too wide, and their number."""
+    unlimited = console.options.update(width=UNLIMITED)
+    for extra in range(most, 0, -1):
+        table = build(extra)
+        if Width.get(console, unlimited, table).maximum <= console.width:
+            return table, extra
+    return build(0), 0
 
 
 def _empty_table(first: str, columns: Iterable[str]) -> Table:
@@ -260,11 +359,11 @@ def _empty_table(first: str, columns: Iterable[str]) -> Table:
 
 def _heading(column: Column) -> str:
     """The title over its unit."""
-    return f"{_folded(column.heading)}\n{column.unit}".rstrip()
+    return f"{_folded(clean(column.heading))}\n{column.unit}".rstrip()
 
 
 def _measure_heading(column: Column) -> str:
-    return f"{column.measure.title}, {column.measure.unit}" if column.measure.unit else column.measure.title
+    return clean(f"{column.measure.title}, {column.measure.unit}" if column.measure.unit else column.measure.title)
 
 
 def _folded(title: str) -> str:
@@ -274,12 +373,13 @@ def _folded(title: str) -> str:
 
 def _pair_name(name: str, style: str = "") -> Text:
     """In two lines where it is long."""
+    name = clean(name)
     return Text(name if len(name) <= LONG_NAME else name.replace(" × ", " ×\n"), style=style)
 
 
 def _narrow(name: str) -> str:
     """In a line for each of its words."""
-    return re.sub("([-+])", r"\1\n", name)
+    return re.sub("([-+])", r"\1\n", clean(name))
 
 
 def _score(column: Column, score: Score | None, style: str = "") -> tuple[Text, str]:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from reprozoo.engine.result import Comparison
 from reprozoo.report import terminal
+from reprozoo.report.findings import number
 from tests.fakes import FakeRecipe
 from tests.report.runs import Runs
 
@@ -77,8 +78,61 @@ def test_tables_fit(runs: Runs, name: str, width: int) -> None:
     lines = printed(getattr(runs, name), width=width).splitlines()
     assert max(map(len, lines)) <= width
     assert "…" not in "".join(line for line in lines if line.startswith("a "))
-    tables = [line for line in lines if line.startswith(("a ×", "a in", "shuffled", "noise floor", "class "))]
-    assert max(map(len, tables)) <= terminal.WIDTH
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 160])
+@pytest.mark.parametrize("name", ["two", "three", "two_descriptors", "pearson", "copying"])
+def test_no_score_is_missing_at_any_width(runs: Runs, name: str, width: int) -> None:
+    """What has no column is in the line below."""
+    result = getattr(runs, name)
+    text = printed(result, width)
+    pairing = "nearest" if name == "copying" else "same"
+    roles = {side.label: side.role for side in result.sides}
+    for m in result.select(pairing=pairing):
+        if roles[m.a] == "model":
+            for score in m.scores:
+                assert (
+                    number(score.value, 3 if score.successes is not None else result.facts(m.measure).decimals) in text
+                )
+
+
+def test_each_descriptor_has_a_column_of_its_headline(runs: Runs) -> None:
+    lines = printed(runs.two_descriptors, 100).splitlines()
+    end = next(i for i, line in enumerate(lines) if line.startswith("a × b"))
+    head = " ".join(lines[1:end])
+    assert head.count("RP,") == 2
+    assert "pixels@32" in head
+    assert "blind" in head
+    shuffled = next(line for line in lines if line.startswith("shuffled noise"))
+    assert shuffled.split()[2] == "0.000"
+    assert "1.000" in shuffled
+
+
+def test_a_measure_that_was_asked_for_comes_before_those_that_always_come(runs: Runs) -> None:
+    lines = printed(runs.pearson, 80).splitlines()
+    end = next(i for i, line in enumerate(lines) if line.startswith("a × b"))
+    assert "correlation" in " ".join(lines[1:end])
+    assert any(line.startswith("also: ") for line in lines)
+
+
+def test_wide_terminals_are_used(runs: Runs) -> None:
+    assert "also:" in printed(runs.two, 80)
+    assert "also:" not in printed(runs.two, 250)
+
+
+def test_nothing_moves_the_cursor(runs: Runs) -> None:
+    """Labels, warnings, prompts and problems are from outside."""
+    bad = "x\x1b[2Jy\x00z\n\u202eq\u2066"
+    result = replace(renamed(runs.two, {"a": bad}), warnings=[bad], problem=bad)
+    many = replace(renamed(runs.three, {"a": bad}), warnings=[bad])
+    classes = runs.classes
+    conditions = [
+        replace(m, conditions=[replace(c, name=bad + c.name) for c in m.conditions]) for m in classes.measurements
+    ]
+    for each in (result, many, replace(classes, measurements=conditions)):
+        text = printed(each, 200)
+        assert "x\ufffd[2Jy\ufffdz \ufffdq\ufffd" in text
+        assert {c for c in text if c in "\x00\x1b\u202e\u2066"} == set()
 
 
 def test_long_names_take_two_lines(runs: Runs) -> None:
