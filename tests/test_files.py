@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -131,3 +132,25 @@ def test_a_place_that_is_only_looked_at_stays_as_it_was(tmp_path: Path) -> None:
     assert (tmp_path / "old" / "file").exists()
     with pytest.raises(UsageError, match="choose another place with -o"):
         check_folder(tmp_path / "old" / "file" / "folder")
+
+
+def test_what_a_link_leads_to_is_written_and_the_link_stays(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "real" / "file")
+    write_whole(link, b"new", remedy="")
+    assert link.is_symlink()
+    assert (tmp_path / "real" / "file").read_bytes() == b"new"
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(UsageError, match=f"cannot write {pipe}: it is no file; elsewhere"):
+        write_whole(pipe, b"new", remedy="elsewhere")
+    assert pipe.is_fifo()
+
+
+def test_a_name_too_long_for_a_folder_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="name too long"):
+        check_folder(tmp_path / ("x" * 300))

@@ -31,8 +31,11 @@ def whole_file(path: Path, *, remedy: str) -> Iterator[Path]:
         PartialError: the disk is full, whatever the writer calls it.
         UsageError: the place cannot be written for another reason.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
     with writing(path, remedy=remedy):
+        path = path.resolve() if path.is_symlink() else path  # what a link leads to is replaced, not the link
+        if path.exists() and not path.is_file():
+            raise UsageError(f"cannot write {path}: it is no file; {remedy}")
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
         try:
             with _reasons_asked(temporary):
                 yield temporary
@@ -124,7 +127,8 @@ def check_folder(folder: Path) -> None:
         UsageError: it cannot.
         PartialError: the disk is full.
     """
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    with writing(folder, remedy=ELSEWHERE):
+        made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         prepare_folder(folder)
     finally:

@@ -39,7 +39,7 @@ from reprozoo.engine.provenance import (
     plugins_used,
     resolved_question,
 )
-from reprozoo.engine.question import GENERALIZE, SAMPLE, SCORE, Question
+from reprozoo.engine.question import GENERALIZE, SAMPLE, SCORE, Question, default_of
 from reprozoo.engine.result import Comparison, Role
 from reprozoo.engine.sampling import sample_models
 from reprozoo.engine.scoring import Thresholds, facts_of, measurement, paired_tests
@@ -184,10 +184,13 @@ def _indices_of(folders: Mapping[str, tuple[Side, list[int]]], question: Questio
     shared = shared_indices({label: indices for label, (_, indices) in folders.items()})
     if question.task == SCORE:
         return shared
-    wanted = [index for index in shared if index >= question.first][: question.num_samples]
-    if not wanted:
-        raise UsageError(f"{next(iter(folders))} has indices up to {shared[-1]}, and --first is {question.first}")
-    return wanted
+    there = [index for index in shared if index >= question.first]
+    name, asked = next(iter(folders)), question.num_samples
+    if not there:
+        raise UsageError(f"{name} has indices up to {shared[-1]}, and --first is {question.first}")
+    if asked > len(there) and asked != default_of("num_samples"):
+        raise UsageError(f"{name} has {len(there):,} of the images asked for, and {asked:,} are asked for; lower -n")
+    return there[:asked]
 
 
 def _recipes(
@@ -200,7 +203,7 @@ def _recipes(
 ) -> dict[str, Any]:
     """By label, the recipes of sides that have to be sampled; functions come last, since others know their noise."""
     options = {"device": setup.device, "dtype": question.dtype}
-    objects = {label: spec for label, spec in labels.items() if _is_object(materials.sides.get(spec))}
+    objects = {label: spec for label, spec in labels.items() if _is_object(materials.sides.get(spec, spec))}
     found = {}
     for label, spec in labels.items():
         if label not in folders and label not in objects:
@@ -223,7 +226,7 @@ def _shapes(
 
 
 def _is_object(given: Any) -> bool:
-    return given is not None and not isinstance(given, str | Path | np.ndarray | torch.Tensor)
+    return not isinstance(given, str | Path | np.ndarray | torch.Tensor)
 
 
 def _sampled(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from reprozoo.base.errors import PluginError, UsageError, did_you_mean
-from reprozoo.engine.naming import is_folder
+from reprozoo.engine.naming import exists, is_folder
 from reprozoo.engine.question import GENERALIZE, SAMPLE, Question
 from reprozoo.maps.condition import Condition, check_condition
 from reprozoo.maps.conditions import Conditions, InTurn, as_conditions, conditions_of_classes
@@ -195,7 +195,7 @@ def map_specs(question: Question, materials: Materials) -> dict[str, str]:
     for label in question.sides:
         given = materials.sides.get(label, label)
         if isinstance(given, Path) or (isinstance(given, str) and is_folder(given)):
-            if not Path(given).exists():
+            if not exists(given):
                 raise UsageError(f"there is no file or folder {given}")
         elif isinstance(given, str):
             found[label] = given
@@ -207,7 +207,7 @@ def _card(spec: str, dtype: str, specs: Specs) -> ModelCard | None:
     try:
         return specs.card(spec, dtype)
     except UsageError as error:
-        if Path(spec).exists():
+        if exists(spec):
             raise UsageError(f"{error}; for the images in this place write ./{spec}") from error
         raise
 

@@ -151,7 +151,7 @@ class _PixelPass:
     def _take_one(self, planned: Planned, taken: Taken, first: NDArray[Any], second: NDArray[Any]) -> None:
         key = (planned, taken.id)
         try:
-            values = taken.checked(taken.measure.values(first, second), len(first))
+            values = taken.of(first, second)
         except UsageError as error:  # e.g. images too small for it: the others are still taken
             self.skipped.add(key)
             self.values.pop(key, None)
@@ -246,20 +246,20 @@ class _FeatureValues:
     def _nearest_features(self, planned: Planned, taken: Taken, chosen: NDArray[np.int64] | None) -> Nearest:
         among = self.features(planned.b, taken).own
         if chosen is not None:
-            return taken.measure.nearest(among[chosen], among, own=chosen)
-        return taken.measure.nearest(self.features(planned.a, taken).own, among)
+            return taken.nearest(among[chosen], among, own=chosen)
+        return taken.nearest(self.features(planned.a, taken).own, among)
 
     def _nearest_images(self, planned: Planned, taken: Taken, chosen: NDArray[np.int64] | None) -> Nearest:
         """Block by block, so that memory does not grow."""
         side, among = self.sides[planned.a], self.sides[planned.b]
         train = among.images.rows(range(among.length))
         if chosen is not None:
-            return taken.measure.nearest(train[chosen], train, own=chosen)
+            return taken.nearest(train[chosen], train, own=chosen)
         meter = Meter(self.progress, "searching", len(self.indices))
         found = []
         for start in range(0, len(self.indices), BLOCK_ROWS):
             places = range(start, min(start + BLOCK_ROWS, len(self.indices)))
-            found.append(taken.measure.nearest(self.cache.rows(side.images, places), train))
+            found.append(taken.nearest(self.cache.rows(side.images, places), train))
             meter.add(len(places))
         return Nearest(np.concatenate([f.values for f in found]), np.concatenate([f.rows for f in found]))
 

@@ -19,11 +19,19 @@ def is_folder(spec: str) -> bool:
     try:
         parsed = MapSpec.parse(spec)
     except UsageError:
-        return Path(spec).exists()
-    if parsed.scheme is not None and not Path(spec).exists():
+        return exists(spec)
+    if parsed.scheme is not None and not exists(spec):
         return False
     head = parsed.id
     return "/" in head or "\\" in head or head.startswith(".") or head.lower().endswith(ARCHIVES)
+
+
+def exists(path: str | Path) -> bool:
+    """Whether there is a file or folder; a name that no file could have is of none."""
+    try:
+        return Path(path).exists()
+    except OSError:  # too long a name
+        return False
 
 
 def folder_text(path: str | Path) -> str:

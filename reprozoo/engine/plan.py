@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reprozoo.base.errors import ContractError
-from reprozoo.measures.base import Measure
+from reprozoo.base.errors import ContractError, ReprozooError
+from reprozoo.measures.base import Measure, Nearest
 
 if TYPE_CHECKING:
     from reprozoo.measures.descriptors import Descriptor
@@ -41,27 +43,54 @@ class Taken:
         for start in range(0, len(a.own), COMPARED_ROWS):
             rows = slice(start, start + COMPARED_ROWS)
             wanted = rows if others is None else others[rows]
-            values = self.measure.values(a.own[rows], b.own[wanted])
+            values = self.of(a.own[rows], b.own[wanted])
             if self.mirror and b.mirrored is not None:
                 closer = np.maximum if self.measure.closer == "higher" else np.minimum
-                values = closer(values, self.measure.values(a.own[rows], b.mirrored[wanted]))
+                values = closer(values, self.of(a.own[rows], b.mirrored[wanted]))
             parts.append(values)
-        return self.checked(np.concatenate(parts), len(a.own))
+        return np.concatenate(parts)
 
-    def checked(self, values: NDArray[Any], count: int) -> NDArray[Any]:
-        """The values, once they are one finite number a pair.
+    def of(self, a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+        """The values of rows of images or features, which the measure cannot change.
 
         Raises:
-            ContractError: with what the measure gave instead.
+            ContractError: it failed, or gave anything but one finite number a pair; the sentence names it.
+            UsageError: it cannot be taken of these images.
         """
-        if values.shape != (count,) or not np.issubdtype(values.dtype, np.floating):
-            raise ContractError(
-                f"the measure {self.id} gave {values.dtype} of shape {values.shape}, expected floating ({count},)"
-            )
+        with self._explained():
+            values: Any = self.measure.values(_read_only(a), _read_only(b))
+        if not isinstance(values, np.ndarray) or not np.issubdtype(values.dtype, np.floating):
+            came = f"{values.dtype} values" if isinstance(values, np.ndarray) else type(values).__name__
+            raise ContractError(f"the measure {self.id} gave {came}, expected a floating array of shape ({len(a)},)")
+        if values.shape != (len(a),):
+            raise ContractError(f"the measure {self.id} gave values of shape {values.shape}, expected ({len(a)},)")
         if not np.isfinite(values).all():
             wrong = int((~np.isfinite(values)).sum())
-            raise ContractError(f"the measure {self.id} gave {wrong} of {count} values that are NaN or infinite")
+            raise ContractError(f"the measure {self.id} gave {wrong} of {len(a)} values that are NaN or infinite")
         return values
+
+    def nearest(self, a: NDArray[Any], b: NDArray[Any], *, own: NDArray[np.int64] | None = None) -> Nearest:
+        """The nearest rows of ``b``; raises as ``of``."""
+        with self._explained():
+            return self.measure.nearest(_read_only(a), _read_only(b), own=own)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn what a measure raises into a sentence; what it prints goes to stderr."""
+        try:
+            with redirect_stdout(sys.stderr):
+                yield
+        except ReprozooError:
+            raise
+        except (Exception, SystemExit) as error:
+            said = " ".join(str(error).split())
+            raise ContractError(f"the measure {self.id} failed: {type(error).__name__}: {said}") from error
+
+
+def _read_only(rows: NDArray[Any]) -> NDArray[Any]:
+    view = rows.view()
+    view.flags.writeable = False
+    return view
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ class Question:
     num_samples: int = asked(
         1000, "-n", "--num-samples", help="How many noises.", kind=int, low=1, high=MAX_SAMPLES
     )  # fmt: skip
-    first: int = asked(0, "--first", help="Index of the first noise.", kind=int, low=0)
+    first: int = asked(0, "--first", help="Index of the first noise.", kind=int, low=0, high=2**62)
     seed: int = asked(0, "--seed", help="Seed of the noise.", kind=int, low=0, high=2**64 - 1)
     noise: str | None = asked(None, "--noise", help="Noise of a file instead.", metavar="FILE")
     classes: str | None = asked(
@@ -296,8 +296,13 @@ def _checked_number(name: str, value: Any, ask: Ask) -> int | float:
 
 
 def _is_number(value: Any, kind: Any = Real) -> bool:
-    """Finite, NumPy's too, and no bool."""
-    return isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
+    """Finite, NumPy's too, no bool, and no whole number that 64 bits do not hold."""
+    if isinstance(value, bool) or not isinstance(value, kind):
+        return False
+    try:
+        return math.isfinite(value) and (not isinstance(value, Integral) or abs(int(value)) < 2**64)
+    except OverflowError:  # a whole number beyond every float
+        return False
 
 
 def _expected(ask: Ask) -> str:

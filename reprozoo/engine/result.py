@@ -210,7 +210,7 @@ class PairedTest:
     p_value: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """The result of one run.
 
@@ -250,6 +250,14 @@ class Comparison:
     elapsed_s: float
     schema_version: int = SCHEMA_VERSION
     image_loader: ImageLoader | None = field(default=None, compare=False, repr=False)
+
+    def __repr__(self) -> str:
+        """One line: the sides, how many noises, and the headline scores of the first pair."""
+        names = ", ".join(side.label for side in self.models)
+        direct = [m for m in self.measurements if m.pairing in ("same", "nearest")]
+        first = [m for m in direct if m.labels == direct[0].labels]
+        scores = ", ".join(f"{m.scores[0].name} {m.scores[0].value:.4g}" for m in first if m.scores)
+        return f"<Comparison of {names} on {self.num_samples:,} noises: {scores}>"
 
     @property
     def noise_indices(self) -> list[int]:

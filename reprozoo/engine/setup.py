@@ -12,7 +12,7 @@ from reprozoo.base.errors import UsageError
 from reprozoo.engine.checking import Materials, Workplace, check_shapes, conditions_of
 from reprozoo.engine.executors import Executor, LocalExecutor, Recipe
 from reprozoo.engine.progress import Progress
-from reprozoo.engine.question import Question
+from reprozoo.engine.question import Question, default_of
 from reprozoo.engine.store import SHARD_ROWS, Store
 from reprozoo.maps.conditions import Conditions, InTurn
 from reprozoo.maps.noise.arrays import ArrayNoise
@@ -137,12 +137,12 @@ def check_room(store: Store, needed_bytes: int) -> None:
 
 
 def _indices(source: NoiseSource, question: Question) -> Sequence[int]:
-    """The noises asked for: from ``first`` on, or those that a file has."""
+    """The noises asked for, from ``first`` on; of a file, all that it has where no number was asked for."""
     held = getattr(source, "indices", None)
     if held is None:
         return range(question.first, question.first + question.num_samples)
     wanted = [index for index in held if index >= question.first]
-    if question.num_samples > len(wanted):
+    if not wanted or (question.num_samples > len(wanted) and question.num_samples != default_of("num_samples")):
         raise UsageError(
             f"{getattr(source, 'path', 'the noise')} holds {len(wanted):,} noises, and {question.num_samples:,} are "
             "asked for; lower -n"

@@ -205,6 +205,7 @@ def test_noise_of_ones_own_is_an_array_of_numpy_or_torch(store: Store) -> None:
         (np.zeros((5, 3, 9, 9)), {}, r"the noise given has shape \(3, 9, 9\)"),
         (np.zeros((5, *SHAPE)), {"num_samples": 6}, "holds 5 noises, and 6 are asked for"),
         (np.zeros((5, *SHAPE)), {"first": 4, "num_samples": 2}, "holds 1 noises, and 2 are asked for"),
+        (np.zeros((5, *SHAPE)), {"first": 5}, "holds 0 noises"),
         (np.zeros((5, *SHAPE)), {"seed": 3}, "seed and noise exclude each other"),
         (
             np.zeros((5, *SHAPE)),
@@ -321,3 +322,33 @@ def test_progress_is_shown_where_somebody_sees_it_and_its_display_is_closed(
     run(two(), store, num_samples=3)
     assert seen.count("closed") == 2
     assert seen[-1] == "closed"
+
+
+@pytest.mark.parametrize("side", [None, 2.5, b"a"])
+def test_what_has_no_name_and_is_no_side_is_a_sentence(store: Store, side: Any) -> None:
+    with pytest.raises(UsageError, match=f"side 2: expected a map spec, .*got {type(side).__name__}"):
+        compare("a", side, zoo=two(), store=store, **FEW)
+
+
+def test_of_a_folder_all_images_are_taken_or_as_many_as_are_asked_for(store: Store) -> None:
+    own = {name: value for name, value in FEW.items() if name != "num_samples"}
+    sides = {"a": "a", "mine": some_images(7)}
+    assert compare(sides, zoo=two(), store=store, **own).num_samples == 7
+    assert compare(sides, zoo=two(), store=store, num_samples=5, **own).num_samples == 5
+    with pytest.raises(UsageError, match="mine has 7 of the images asked for, and 8 are asked for; lower -n"):
+        compare(sides, zoo=two(), store=store, num_samples=8, **own)
+
+
+@pytest.mark.parametrize("index", [-1, 2**63])
+def test_an_index_that_no_noise_has_is_a_sentence(tmp_path: Path, index: int) -> None:
+    np.savez(
+        tmp_path / "a.npz", images=some_images(1), indices=np.array([index], dtype=np.uint64 if index > 0 else np.int64)
+    )
+    with pytest.raises(UsageError, match="indices"):
+        reprozoo.score(tmp_path / "a.npz", some_images(1), descriptor="pixels")
+
+
+def test_a_comparison_prints_as_one_line(store: Store) -> None:
+    result = run(two(), store)
+    assert repr(result).startswith(f"<Comparison of a, b on {result.num_samples} noises: rp ")
+    assert "\n" not in repr(result)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reprozoo import compare, generalize
-from reprozoo.base.errors import UsageError
+from reprozoo.base.errors import ContractError, UsageError
 from reprozoo.engine import measuring
 from reprozoo.engine.progress import ProgressEvent
 from reprozoo.engine.sides import ArrayRows, BlockCache
@@ -167,6 +167,48 @@ def test_a_measure_that_cannot_be_taken_is_a_note_and_the_others_are_reported(st
     notes = [warning for warning in result.warnings if "is not reported" in warning]
     assert notes == ["Large images is not reported: images of at least 16 pixels are needed, and these have 8."]
     assert result.measurements == usual.measurements
+
+
+class Hostile(OnlyLarge):
+    """Does what ``deed`` says."""
+
+    name, title = "hostile", "hostility"
+    scores = (ScoreSpec("hostile", "mean", "Mean hostility."),)
+    deed = "raises"
+
+    def values(self, a: NDArray[Any], b: NDArray[Any]) -> Values:
+        print("a word of the measure")
+        if self.deed == "raises":
+            raise KeyError("no\nluck")
+        if self.deed == "exits":
+            raise SystemExit(0)
+        if self.deed == "changes its input":
+            a[:] = 0
+        flat = np.ones(len(a))
+        given: Any = {"a list": flat.tolist(), "whole numbers": flat.astype(int), "too few": flat[:-1], "NaN": flat / 0}
+        return given[self.deed]
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero")
+@pytest.mark.parametrize(
+    ("deed", "sentence"),
+    [
+        ("raises", "the measure hostile failed: KeyError: 'no.*luck'"),
+        ("exits", "the measure hostile failed: SystemExit: 0"),
+        ("changes its input", "the measure hostile failed: ValueError: .*read-only"),
+        ("a list", r"the measure hostile gave list, expected a floating array of shape \(\d+,\)"),
+        ("whole numbers", "the measure hostile gave int64 values, expected a floating array"),
+        ("too few", r"the measure hostile gave values of shape \(\d+,\), expected \(\d+,\)"),
+        ("NaN", r"the measure hostile gave \d+ of \d+ values that are NaN or infinite"),
+    ],
+)
+def test_a_measure_that_breaks_its_contract_is_named(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], deed: str, sentence: str
+) -> None:
+    monkeypatch.setattr(Hostile, "deed", deed)
+    with pytest.raises(ContractError, match=sentence):
+        run(zoo_with(Hostile), store, measures=["hostile"])
+    assert capsys.readouterr().out == ""
 
 
 # --- progress --------------------------------------------------------------------------------------------------------

@@ -67,6 +67,8 @@ def image_indices(images: ImageDataset) -> list[int]:
         indices = list(range(len(images)))
     seen: set[int] = set()
     for index in indices:
+        if not 0 <= index < 2**63:
+            raise UsageError(f"{images.name}: expected indices of noises from 0 to {2**63 - 1}, got {index}")
         if index in seen:
             raise UsageError(f"{images.name} has two images of index {index}; keep one of them")
         seen.add(index)
