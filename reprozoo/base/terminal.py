@@ -15,13 +15,17 @@ BREAKS = dict.fromkeys(map(ord, "\t\n\v\f\r\x85\u2028\u2029"), " ")
 CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 
 
-def clean(text: str) -> str:
-    """A text from outside, such as a label, a prompt or a warning, in one line that moves no cursor.
+def clean(text: str, *, lines: bool = False) -> str:
+    """A text from outside, such as a label, a prompt or a warning, that moves no cursor.
 
     Line breaks and tabs become spaces, other control characters and those that turn the direction of writing become
     U+FFFD.
+
+    Args:
+        lines: keep line breaks and tabs, for texts of several lines.
     """
-    return text.translate(dict.fromkeys(CONTROLS, REPLACEMENT) | BREAKS)
+    table = dict.fromkeys(CONTROLS, REPLACEMENT) | BREAKS
+    return text.translate({**table, 0x09: "\t", 0x0A: "\n"} if lines else table)
 
 
 def console(*, stderr: bool = False) -> Console:

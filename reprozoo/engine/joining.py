@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reprozoo.base.errors import UsageError
+from reprozoo.engine.cautions import cautions_about_scores
 from reprozoo.engine.rescoring import with_scores
 from reprozoo.engine.result import Comparison, Measurement, SideRecord
 
@@ -21,7 +22,7 @@ NOISE_OF_RUN = ("sha256",)  # of the noise record: of these indices, not of the 
 
 
 def combined(results: Sequence[Comparison], names: Sequence[str]) -> Comparison:
-    """One result of several runs.
+    """One result of several runs; one that is named twice counts once.
 
     Args:
         names: of the runs, for sentences.
@@ -29,7 +30,7 @@ def combined(results: Sequence[Comparison], names: Sequence[str]) -> Comparison:
     Raises:
         UsageError: two runs fit neither way; it says what differs.
     """
-    pairs = list(zip(results, names, strict=True))
+    pairs = [(run, name) for k, (run, name) in enumerate(zip(results, names, strict=True)) if run not in results[:k]]
     return reduce(lambda first, second: (_two(first, second), second[1]), pairs)[0]
 
 
@@ -71,7 +72,7 @@ def merged(a: Comparison, b: Comparison, where: str = "the runs") -> Comparison:
     labels = {side.label for side in a.sides}
     tested = {(test.score, *map(tuple, (test.first, test.second))) for test in a.tests}
     measures = {facts.id for facts in a.measures}
-    return replace(
+    whole = replace(
         _both(a, b),
         sides=_ordered([*a.sides, *(side for side in b.sides if side.label not in labels)]),
         measures=[*a.measures, *(facts for facts in b.measures if facts.id not in measures)],
@@ -80,6 +81,7 @@ def merged(a: Comparison, b: Comparison, where: str = "the runs") -> Comparison:
         noise=a.noise or b.noise,
         data=a.data or b.data,
     )
+    return _warned(whole, a, b)
 
 
 def joined(a: Comparison, b: Comparison, where: str = "the runs") -> Comparison:
@@ -107,7 +109,18 @@ def joined(a: Comparison, b: Comparison, where: str = "the runs") -> Comparison:
         noise={key: value for key, value in a.noise.items() if key not in NOISE_OF_RUN},
         condition_names=[names[place] for place in order] if names else [],
     )
-    return with_scores(with_scores(whole, a), b)
+    question = {**whole.question, "num_samples": len(indices)}
+    return _warned(with_scores(replace(whole, question=question), a), a, b)
+
+
+def _warned(whole: Comparison, a: Comparison, b: Comparison) -> Comparison:
+    """The same with every warning once, and those about scores as they are in both runs together."""
+    own = list(cautions_about_scores(whole.measurements, count=whole.num_samples, noise=bool(whole.noise)))
+    stale = {*own}
+    for run in (a, b):
+        stale.update(cautions_about_scores(run.measurements, count=run.num_samples, noise=bool(run.noise)))
+    kept = [warning for warning in dict.fromkeys(whole.warnings) if warning not in stale]
+    return replace(whole, warnings=[*kept, *own])
 
 
 def _measurement(

@@ -265,6 +265,17 @@ def _at_hand(comparison: Comparison, labels: Iterable[str]) -> list[str]:
     ]
 
 
+def not_at_hand(comparison: Comparison) -> str:
+    """A sentence about sides whose images cannot be shown; empty where all are at hand."""
+    labels = [side.label for side in comparison.sides]
+    here = _at_hand(comparison, labels) if comparison.image_loader is not None and comparison.indices else []
+    gone = [label for label in labels if label not in here]
+    if not gone:
+        return ""
+    whose = "of this result" if not here else f"of {', '.join(gone)}"
+    return f"The images {whose} are not at hand any more, so they are not shown; run it again to see them."
+
+
 def _readable(read: Callable[[str, Sequence[int]], Pixels], label: str, indices: Sequence[int]) -> bool:
     try:
         read(label, indices)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from reprozoo.base.terminal import clean
 from reprozoo.engine.result import Comparison
 from reprozoo.report.page import page_of
 
@@ -37,7 +38,7 @@ def notebook_html(comparison: Comparison) -> str:
 
 
 def _rendered(template: str, **values: Any) -> str:
-    return _environment().get_template(template).render(**values)
+    return clean(_environment().get_template(template).render(**values), lines=True)
 
 
 @cache

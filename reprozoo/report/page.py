@@ -10,6 +10,7 @@ from reprozoo.report import provenance, words
 from reprozoo.report.figures import Distributions, distributions_of
 from reprozoo.report.findings import Findings
 from reprozoo.report.gallery import Gallery, galleries
+from reprozoo.report.grids import not_at_hand
 from reprozoo.report.matrices import Matrix, matrices
 from reprozoo.report.plain import Rows
 from reprozoo.report.tables import (
@@ -48,6 +49,7 @@ class Page:
     matrices: list[Matrix]
     distributions: list[Distributions]
     galleries: list[Gallery]
+    images_note: str
     glossary: dict[str, str]
     command: str
     made_from_objects: bool
@@ -79,6 +81,7 @@ def page_of(comparison: Comparison) -> Page:
         matrices=matrices(found),
         distributions=distributions_of(found),
         galleries=galleries(found),
+        images_note=not_at_hand(comparison),
         glossary=words.glossary(found),
         command=command,
         made_from_objects=objects,

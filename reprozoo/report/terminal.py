@@ -19,6 +19,7 @@ from reprozoo.base.terminal import clean
 from reprozoo.engine.result import Comparison, ConditionScores, Score
 from reprozoo.report import words
 from reprozoo.report.findings import NEAREST, NEAREST_OTHER, REPEAT, SAME, SHUFFLED, Column, Findings, Pair, graded
+from reprozoo.report.grids import not_at_hand
 from reprozoo.report.verdict import data_words, verdicts
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ def _print_sentences(comparison: Comparison, console: Console) -> None:
         console.print(_line(sentence))
     for warning in comparison.warnings:
         console.print(Text.assemble(("warning: ", "yellow"), clean(warning)))
+    if gone := not_at_hand(comparison):
+        console.print(_line(gone, "dim"))
     if notes := words.descriptor_notes(comparison):
         console.print(_line(" ".join(notes), "dim"))
 

@@ -104,6 +104,14 @@ def test_hostile_names_are_text(runs: Runs) -> None:
     assert "alert('id')</script>" not in notebook_html(hostile(runs))
 
 
+def test_names_lose_what_turns_or_moves_text(runs: Runs) -> None:
+    bad = "x\x1b[2Jy\x00z\u202eq\u2066"
+    result = replace(renamed(runs.two, {"a": bad}), warnings=[bad])
+    for page in (report_html(result), notebook_html(result)):
+        assert "x\ufffd[2Jy\ufffdz\ufffdq\ufffd" in page
+        assert {c for c in page if c in "\x00\x1b\u202e\u2066"} == set()
+
+
 def test_the_check_sees_a_missing_escape(runs: Runs) -> None:
     page = report_html(runs.two).replace("<h1>", "<h1><script>alert(1)</script>")
     scripts = [attributes.get("class") for tag, attributes in outline(page).tags if tag == "script"]

@@ -152,6 +152,37 @@ def test_three_runs_are_joined_one_after_the_other(runs: Runs) -> None:
     assert len(both.question["merged"]) == 3
 
 
+def test_every_warning_is_said_once(runs: Runs) -> None:
+    """Of 12 and 12 noises, and of three models that ignore their noise, in two runs of the same noises."""
+    parts = [runs.compare(A, B, num_samples=12, first=12 * k, noise_floor=0) for k in range(2)]
+    warnings = combined(parts, ["x", "y"]).warnings
+    assert [w for w in warnings if "noises were compared" in w] == [
+        "Only 24 noises were compared: the intervals are wide; ask for 1000 or more (-n)."
+    ]
+    assert len(set(warnings)) == len(warnings)
+    blind = [FakeRecipe(name, weights=1, same=0.01 * k) for k, name in enumerate("abc")]
+    merged = combined([runs.compare(blind[0], blind[1]), runs.compare(*blind)], ["x", "y"])
+    little = [w for w in merged.warnings if "says little" in w]
+    assert len(little) == 1
+    assert little[0].startswith("3 pairs, ")
+
+
+def test_a_joined_result_asked_for_the_noises_of_all(runs: Runs) -> None:
+    for lengths in ((12, 12), (12, 20), (5, 6, 7)):
+        parts = [
+            runs.compare(A, B, num_samples=n, first=sum(lengths[:k]), noise_floor=0) for k, n in enumerate(lengths)
+        ]
+        assert combined(parts, ["x"] * len(parts)).question["num_samples"] == sum(lengths)
+
+
+def test_a_run_that_is_named_twice_counts_once(runs: Runs) -> None:
+    one, other = (runs.compare(A, B, num_samples=12, first=12 * k, noise_floor=0) for k in range(2))
+    assert combined([one, one], ["x", "x"]) == one
+    both = combined([one, other, one], ["x", "y", "x"])
+    assert both == combined([one, other], ["x", "y"])
+    assert both.elapsed_s == one.elapsed_s + other.elapsed_s
+
+
 def test_a_warning_about_few_noises_goes_when_they_are_not_few(runs: Runs) -> None:
     parts = [runs.compare(A, B, num_samples=60, first=60 * k, noise_floor=0) for k in range(2)]
     assert all("Only 60 noises were compared" in " ".join(part.warnings) for part in parts)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from reprozoo.base.errors import UsageError
 from reprozoo.engine.result import Comparison
 from reprozoo.report import terminal
 from reprozoo.report.findings import number
+from reprozoo.report.html import report_html
 from tests.fakes import FakeRecipe
 from tests.report.runs import Runs
 
@@ -113,6 +116,24 @@ def test_a_measure_that_was_asked_for_comes_before_those_that_always_come(runs: 
     end = next(i for i, line in enumerate(lines) if line.startswith("a × b"))
     assert "correlation" in " ".join(lines[1:end])
     assert any(line.startswith("also: ") for line in lines)
+
+
+def test_images_that_are_gone_are_said_to_be(runs: Runs) -> None:
+    """On the terminal and on the page: all of them, or those of some sides."""
+
+    def load(label: str, indices: Sequence[int]) -> Any:
+        if label == "b":
+            raise UsageError("the store does not have them any more")
+        return runs.two.images(label, indices)
+
+    for loader, whose in ((None, "of this result"), (load, "of b")):
+        result = replace(runs.two, image_loader=loader)
+        sentence = f"The images {whose} are not at hand any more, so they are not shown; run it again to see them."
+        assert sentence in printed(result, 200)
+        assert sentence in report_html(result)
+    for whole in (runs.two, runs.folders, runs.copying):
+        assert "at hand" not in printed(whole, 200)
+        assert "at hand" not in report_html(whole)
 
 
 def test_wide_terminals_are_used(runs: Runs) -> None:
