@@ -107,7 +107,11 @@ def _whose(found: Findings) -> str:
 def _facts(found: Findings) -> list[str]:
     comparison = found.comparison
     data = " ".join(str(comparison.data[key]) for key in ("id", "split") if comparison.data.get(key))
-    count = f"{comparison.num_samples:,} {'noises' if comparison.noise else 'images each'}"
+    count = (
+        words.counted(comparison.num_samples, "noise")
+        if comparison.noise
+        else f"{comparison.num_samples:,} images each"
+    )
     seed = comparison.noise.get("seed")
     made = comparison.created.replace("T", " ").split(".")[0].removesuffix("+00:00").removesuffix("Z")
     return [

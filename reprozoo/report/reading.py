@@ -114,8 +114,12 @@ def _parsed(path: Path) -> dict[str, Any]:
         document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}; name the folder of a run") from error
+    except UnicodeDecodeError as error:
+        raise IntegrityError(
+            f"{path} is not a result: expected text, got other bytes; name the folder of a run"
+        ) from error
     except (ValueError, RecursionError) as error:
-        raise IntegrityError(f"{path} is no JSON, so it is damaged: {error}; {RUN_AGAIN}") from error
+        raise IntegrityError(f"{path} is not a result, or damaged: expected JSON, got: {error}; {RUN_AGAIN}") from error
     if not isinstance(document, dict):
         raise IntegrityError(f"{path}: expected a JSON object, got a {type(document).__name__}; {RUN_AGAIN}")
     return document

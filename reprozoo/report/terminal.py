@@ -81,8 +81,8 @@ def _facts(found: Findings) -> list[str]:
     """What the columns are called in full, and how many noises there were."""
     heads = [columns[0].label for columns in (found.columns, found.nearest_columns) if columns]
     shares = [c.label for c in [*found.columns[1:], *found.nearest_columns[1:]] if c.is_share]
-    what = "images" if not found.comparison.noise else "noises"
-    return [*dict.fromkeys([*heads, *shares]), f"{found.comparison.num_samples:,} {what}"]
+    count = words.counted(found.comparison.num_samples, "noise" if found.comparison.noise else "image")
+    return [*dict.fromkeys([*heads, *shares]), count]
 
 
 def ordered(found: Findings, columns: Sequence[Column]) -> list[Column]:

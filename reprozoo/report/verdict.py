@@ -13,7 +13,7 @@ The rules that keep sentences from contradicting each other:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from statistics import median
 from typing import Literal
 
@@ -31,6 +31,7 @@ from reprozoo.report.findings import (
     graded,
 )
 from reprozoo.report.words import (
+    counted,
     percent,
     percent_interval,
     reference_columns,
@@ -79,8 +80,9 @@ def made_elsewhere(side: SideRecord) -> bool:
 def _one_pair(found: Findings, pair: Pair) -> list[str]:
     kind = relation(*(found.comparison.side(label) for label in pair))
     if (count := _identical(found, pair)) is not None:
+        every = "the one noise" if count == 1 else f"all {count:,} noises"
         head = {"elsewhere": f"The images of {_both(pair)} are bit-identical, all {count:,}."}.get(
-            kind, f"{_both(pair)} make bit-identical images from all {count:,} noises."
+            kind, f"{_both(pair)} make bit-identical images from {every}."
         )
         return [head, *filter(None, [_alike_anyway(found, pair)])]
     if kind == "variant":
@@ -106,7 +108,7 @@ def _head(found: Findings, pair: Pair, start: str, kind: Relation) -> str:
         return ""
     if not column.is_share:
         return f"{start} {_both(pair)}: {summary_title(column)} is {valued(column, score, with_interval=True)}."
-    share = f"{percent(score.value)} of {score.count:,} {'images' if kind == 'elsewhere' else 'noises'}"
+    share = f"{percent(score.value)} of {counted(score.count, 'image' if kind == 'elsewhere' else 'noise')}"
     share += percent_interval(score)
     apart = _apart(found, pair)
     if within_floor(found, pair) and column.higher_is_closer:
@@ -154,8 +156,8 @@ def _counted(found: Findings, pair: Pair, who: str) -> str:
     if column is None or score is None or not column.is_share:
         return ""
     return (
-        f"{who} count as {_counts(column)} ({column.rule(score)}) for {percent(score.value)} of {score.count:,} noises"
-        f"{percent_interval(score)}."
+        f"{who} count as {_counts(column)} ({column.rule(score)}) for {percent(score.value)} of "
+        f"{counted(score.count, 'noise')}{percent_interval(score)}."
     )
 
 
@@ -250,7 +252,7 @@ def _no_clear_share(found: Findings, pair: Pair, same: Score) -> str:
             f"{numbers[1]} {other}."
         )
     if same.count < FEW_SAMPLES:
-        return f": {same.count:,} are too few {things} to tell."
+        return f": too few {things} to tell ({same.count:,})."
     return ": no clear difference, so no reproducibility is shown."
 
 
@@ -288,7 +290,7 @@ def _against_gaussian(found: Findings, pair: Pair) -> str:
     scores = [item for side in gaussian for item in found.against(column, side.label, pair)]
     if not scores:
         return ""
-    text = f"Against the Gaussian theory of the training data, {_named(column, scores)}"
+    text = f"Against the Gaussian theory of the training data, {_have(column, scores)}"
     if (
         says_little(found, pair)
         or found.score(column, SHUFFLED, *pair) is None
@@ -346,9 +348,14 @@ def _nearer_titles(found: Findings, pairs: Sequence[Pair]) -> str:
 def _many_head(found: Findings, column: Column, scored: Sequence[tuple[Pair, Score]]) -> str:
     comparison = found.comparison
     elsewhere = any(made_elsewhere(side) for side in comparison.models)
-    who = f"two of these {len(comparison.models)} {'sets of images' if elsewhere else _models(comparison.models)}"
-    start = f"Of {comparison.num_samples:,} {'indices' if elsewhere else 'noises'},"
-    text = _range(column, scored)
+    any_two = len({score.value for _, score in scored}) == 1
+    sides = "sets of images" if elsewhere else _models(comparison.models)
+    who = f"{'any ' if any_two else ''}two of these {len(comparison.models)} {sides}"
+    noises = (
+        counted(comparison.num_samples, "index", "indices") if elsewhere else counted(comparison.num_samples, "noise")
+    )
+    start = f"Of {noises},"
+    text = valued(column, scored[0][1]) if any_two else _range(column, scored)
     if not column.is_share:
         return f"{start} {who} have {summary_title(column)} {text}."
     verb = "have" if elsewhere else "make"
@@ -368,7 +375,7 @@ def _range(column: Column, scored: Sequence[tuple[Pair, Score]]) -> str:
     ranked = sorted(scored, key=lambda item: item[1].value)
     (worst, low), (best, high) = ranked[0], ranked[-1]
     if low.value == high.value:
-        return f"{valued(column, low)}, whichever two"
+        return f"{valued(column, low)}{' for every pair' if len(scored) > 1 else ''}"
     middle = median(score.value for _, score in ranked)
     middle_text = percent(middle) if column.is_share else column.with_unit(middle)
     ends = f"{valued(column, low)} ({_both(worst)}) to {valued(column, high)} ({_both(best)})"
@@ -427,11 +434,11 @@ def _copies(found: Findings, model: str, column: Column, score: Score) -> str:
         share = "None" if not near else percent(near)
         ends = _near_interval(column, score) if near else ""
         verb = "have" if near else "has"
-        return f"{share} of {score.count:,} images by {model}{ends} {verb} a near-copy among {where} ({rule})."
+        return f"{share} of {counted(score.count, 'image')} by {model}{ends} {verb} a near-copy among {where} ({rule})."
     rest = "none is a near-copy" if not near else "the others are near-copies" if near < 1 else "all are near-copies"
     return (
-        f"{percent(1 - near)} of {score.count:,} images by {model} are new{_far_interval(column, score)}: {rest} of "
-        f"one of {where} ({rule})."
+        f"{percent(1 - near)} of {counted(score.count, 'image')} by {model} are new{_far_interval(column, score)}: "
+        f"{rest} of one of {where} ({rule})."
     )
 
 
@@ -555,8 +562,10 @@ def _both(pair: Pair) -> str:
     return f"{pair[0]} and {pair[1]}"
 
 
-def _named(column: Column, scores: Iterable[tuple[str, Score]]) -> str:
-    return " and ".join(f"{label} {valued(column, score)}" for label, score in scores)
+def _have(column: Column, scores: Sequence[tuple[str, Score]]) -> str:
+    """ "a has 41.2 % and b 40.0 %"."""
+    (label, first), *others = scores
+    return " and ".join([f"{label} has {valued(column, first)}", *(f"{b} {valued(column, s)}" for b, s in others)])
 
 
 def _list(pairs: Sequence[Pair]) -> str:

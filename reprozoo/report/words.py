@@ -79,10 +79,18 @@ def lowest_conditions(conditions: list[ConditionScores], column: Column, most: i
     return sorted(conditions, key=place)[:most]
 
 
+def counted(count: int, thing: str, things: str = "") -> str:
+    """ "1 noise", "1,000 noises"."""
+    return f"{count:,} {thing if count == 1 else things or f'{thing}s'}"
+
+
 def descriptor_notes(comparison: Comparison) -> list[str]:
-    """What a reader must know of the descriptors, a sentence each."""
-    notes = [str(descriptor.get("note") or "") for descriptor in comparison.descriptors]
-    return [f"{note[0].upper()}{note[1:].rstrip('.')}." for note in dict.fromkeys(notes) if note]
+    """What a reader must know of the descriptors, a sentence each, after the descriptors that it is about."""
+    about: dict[str, list[str]] = {}
+    for descriptor in comparison.descriptors:
+        if note := str(descriptor.get("note") or ""):
+            about.setdefault(note, []).append(str(descriptor.get("id", "")))
+    return [f"{', '.join(dict.fromkeys(ids))}: {note.rstrip('.')}." for note, ids in about.items()]
 
 
 def glossary(found: Findings) -> dict[str, str]:

@@ -184,3 +184,13 @@ def test_results_of_the_first_version_are_written_as_those_of_today(name: str, t
     result = read_result(SCHEMA1 / name)
     write_result(result, tmp_path)
     assert to_json(read_result(tmp_path)) == to_json(result)
+
+
+def test_a_picture_is_not_a_damaged_result(tmp_path: Path) -> None:
+    path = tmp_path / "grid.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n\x00\xff")
+    with pytest.raises(IntegrityError, match="is not a result: expected text, got other bytes; name the folder"):
+        read_result(path)
+    path.write_text("{")
+    with pytest.raises(IntegrityError, match="is not a result, or damaged"):
+        read_result(path)

@@ -60,7 +60,7 @@ def test_one_pair_above_what_it_is_seen_against(runs: Runs) -> None:
 
 def test_what_a_reader_must_know_of_the_descriptor_comes_last(runs: Runs) -> None:
     noted = replace(runs.two, descriptors=[runs.two.descriptors[0] | {"note": "not the paper's numbers"}])
-    assert printed(noted).splitlines()[-1] == "Not the paper's numbers."
+    assert printed(noted).splitlines()[-1] == "pixels@32: not the paper's numbers."
 
 
 def test_several_models_have_a_matrix_and_the_lowest_pairs_first(runs: Runs) -> None:

@@ -66,7 +66,7 @@ CASES: dict[str, tuple[Callable[[Runs], Comparison], list[str], list[str]]] = {
         ["From the same noise, a and b make images that count as the same (similarity > 0.9) for 100 % of 37 noises",
          "they differ by 9.59 of 255 on average (median PSNR 26.6 dB)",
          "With mismatched noise it is 0 %: the agreement comes from sharing the noise.",
-         "Against the Gaussian theory of the training data, a 0 % and b 0 %: far below"],
+         "Against the Gaussian theory of the training data, a has 0 % and b 0 %: far below"],
         ["make the same image", "training images"],
     ),
     "two models, little agreement": (
@@ -135,7 +135,7 @@ CASES: dict[str, tuple[Callable[[Runs], Comparison], list[str], list[str]]] = {
     "images made elsewhere": (
         lambda runs: runs.folders,
         ["Paired by index, the images of before and after count as the same (similarity > 0.9) for 0 % of 12 images",
-         "With other images it is 0 %: 12 are too few images to tell."],
+         "With other images it is 0 %: too few images to tell (12)."],
         ["same noise", FROM_NOISE, GAUSSIAN],
     ),
     "a model and its training images": (
@@ -206,6 +206,27 @@ def test_a_warning_about_another_descriptor_changes_no_verdict(runs: Runs) -> No
 def test_a_warning_about_a_longer_name_changes_no_verdict(runs: Runs) -> None:
     result = replace(runs.two, warnings=["a+steps=9 × b2: … so rp[pixels@32, >0.9] says little about these images"])
     assert verdicts(result) == verdicts(runs.two)
+
+
+def test_one_noise_is_one(runs: Runs) -> None:
+    result = runs.compare(
+        FakeRecipe("a", weights=1), FakeRecipe("b", weights=2, same=0.8), num_samples=1, noise_floor=0
+    )
+    text = " ".join(verdicts(result))
+    assert "for 100 % of 1 noise " in text
+    assert "1 noises" not in text
+
+
+def test_what_any_two_models_have_is_said_of_any_two(runs: Runs) -> None:
+    result = runs.compare(
+        *(FakeRecipe(name, weights=1, same=0.9 - k / 100, claimed_weights=k) for k, name in enumerate("abc"))
+    )
+    text = " ".join(verdicts(result))
+    assert (
+        "Of 37 noises, any two of these 3 models make images that count as the same (similarity > 0.9) for 100 %."
+        in text
+    )
+    assert "whichever" not in text
 
 
 def test_what_many_images_do_not_show_is_not_reproducible(runs: Runs) -> None:
