@@ -6,8 +6,8 @@ The product is that of a block of 2048 queries with the whole training set, into
 take turns, and the least of several runs each counts, in processor time: other work on the machine hardly changes the
 ratio then. Beside it, for scale, the broadcast of the authors' ``mscore``, which multiplies (b, 1, dim) by
 (1, train, dim) and sums; measured on 16 queries and scaled, since it needs 13 GB at its batch of 128. All must find the
-same maxima. The whole search runs once for its seconds on the clock and its peak memory: the resident set of the process
-(Linux), above what it was with the inputs.
+same maxima. The whole search runs once for its seconds on the clock and its peak memory: the resident set of the
+process (Linux), above what it was with the inputs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from reprozoo.measures.search import MAX_ROWS, nearest
 REQUIRED_RATIO = 0.9
 LIMIT_BYTES = 10**9
 BROADCAST_QUERIES = 16
-REPEATS = 5
+REPEATS = 9
 
 Rows = NDArray[np.float32]
 
