@@ -341,9 +341,7 @@ def test_of_a_folder_all_images_are_taken_or_as_many_as_are_asked_for(store: Sto
 
 @pytest.mark.parametrize("index", [-1, 2**63])
 def test_an_index_that_no_noise_has_is_a_sentence(tmp_path: Path, index: int) -> None:
-    np.savez(
-        tmp_path / "a.npz", images=some_images(1), indices=np.array([index], np.uint64 if index > 0 else np.int64)
-    )
+    np.savez(tmp_path / "a.npz", images=some_images(1), indices=np.array([index], np.uint64 if index > 0 else np.int64))
     with pytest.raises(UsageError, match="indices"):
         reprozoo.score(tmp_path / "a.npz", some_images(1), descriptor="pixels")
 

@@ -110,6 +110,28 @@ def test_the_cache_gives_the_rows_that_were_asked_for(budget: int) -> None:
     assert np.array_equal(cache.rows(short, range(10), limit=10), images[10:20])
 
 
+class Counted(ArrayRows):
+    """Notes the first index of every read."""
+
+    def rows(self, indices: Sequence[int]) -> Any:
+        self.asked = [*getattr(self, "asked", []), indices[0]]
+        return super().rows(indices)
+
+
+def test_a_block_that_was_let_go_leaves_its_place_to_others_and_is_read_again() -> None:
+    images = some_images(192)
+    rows, (first, second, third) = Counted(images, "images"), (range(64), range(64, 128), range(128, 192))
+    cache = BlockCache(range(192), budget_bytes=images[:128].nbytes)  # two blocks
+    for positions in (first, second):
+        cache.rows(rows, positions)
+    cache.drop(rows, second)
+    for positions in (third, first):  # the third takes the place of the second, not of the first, which is older
+        assert np.array_equal(cache.rows(rows, positions), images[positions.start : positions.stop])
+    assert rows.asked == [0, 64, 128]
+    assert np.array_equal(cache.rows(rows, second), images[64:128])
+    assert rows.asked == [0, 64, 128, 64]
+
+
 # --- several descriptors ---------------------------------------------------------------------------------------------
 
 
