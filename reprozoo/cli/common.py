@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from reprozoo.base.terminal import clean
 from reprozoo.zoo.specs import DTYPE_ALIASES, DTYPES
-
-if TYPE_CHECKING:
-    pass
 
 if TYPE_CHECKING:
     ParamType = click.ParamType[Any]  # generic since click 8.4 only
@@ -109,4 +107,4 @@ def _finite(value: Any) -> Any:
 def note(text: str, *, quiet: bool = False) -> None:
     """A remark on stderr, unless the user asked for quiet."""
     if not quiet:
-        click.echo(text, err=True)
+        click.echo(clean(text, lines=True), err=True)

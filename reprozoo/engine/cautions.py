@@ -100,8 +100,8 @@ def _shuffled_as_high(measurements: Sequence[Measurement]) -> Iterator[str]:
         value, worst = max(found, key=lambda pair: pair[0])
         many = f"{len(found)} pairs, most for {worst.a} × {worst.b}" if len(found) > 1 else f"{worst.a} × {worst.b}"
         yield (
-            f"{many}: images of different noises count as the same in {value:.1%} of cases, so {label} says little "
-            "about these images; look at the distribution, or take another descriptor or threshold."
+            f"{many}: images of different noises count as the same in {100 * value:.1f} % of cases, so {label} "
+            "says little about these images; look at the distribution, or take another descriptor or threshold."
         )
 
 
@@ -118,7 +118,7 @@ def _self(m: Measurement) -> str:
     score = m.scores[0]
     if score.successes is None or score.value >= 1 or m.measure.partition("[")[1] == "":
         return ""
-    said = f"{m.a} reproduces itself at another batch size for only {score.value:.1%} of {m.count} noises"
+    said = f"{m.a} reproduces itself at another batch size for only {100 * score.value:.1f} % of {m.count} noises"
     if score.value >= LEAST_SELF_SHARE:
         return f"{said}: differences of this size are rounding."
     return (

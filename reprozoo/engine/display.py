@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
+from reprozoo.base.terminal import clean
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -54,7 +56,7 @@ class ProgressDisplay:
     def update(self, name: str, done: int, total: int | None, *, unit: str = IMAGES, detail: str = "") -> None:
         """Task ``name`` is at ``done`` of ``total``, where that is known; ``detail`` is what it works on just now."""
         if self._display is not None:
-            self._display.update(name, done, total, unit, detail)
+            self._display.update(name, done, total, unit, clean(detail))
 
     def stage(self, event: ProgressEvent) -> None:
         """``update`` for the engine's stages."""
@@ -64,7 +66,7 @@ class ProgressDisplay:
     def note(self, text: str) -> None:
         """A remark beside the tasks; nothing when quiet."""
         if self._display is not None:
-            click.echo(text, err=True)
+            click.echo(clean(text, lines=True), err=True)
 
     def fetched(self, name: str, done: int, total: int | None) -> None:
         """``update`` for downloads, as ``weights.fetch`` calls it."""

@@ -65,6 +65,17 @@ def test_quiet_is_silent(interactive: bool, capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr() == ("", "")
 
 
+def test_a_label_moves_no_cursor(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    with ProgressDisplay(interactive=False) as shown:
+        shown.update("sampling", 1, 8, detail="a\x1b[2J\nb")
+        clock[0] += 11
+        shown.update("sampling", 2, 8, detail="a\x1b[2J\nb")
+        shown.note("c\x1b[A")
+    said = capsys.readouterr().err
+    assert "a\ufffd[2J b" in said
+    assert "\x1b" not in said
+
+
 def test_bars_go_to_stderr(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "120")
     with ProgressDisplay(interactive=True) as shown:

@@ -68,7 +68,7 @@ class Blind(Descriptor):
 
 def test_a_descriptor_that_finds_everything_alike_is_warned_about(store: Store) -> None:
     result = run(two(), store, descriptor=Blind())
-    assert any("images of different noises count as the same in 100.0% of cases" in w for w in result.warnings)
+    assert any("images of different noises count as the same in 100.0 % of cases" in w for w in result.warnings)
 
 
 def test_similarities_at_the_threshold_and_few_noises_are_warned_about(store: Store) -> None:
