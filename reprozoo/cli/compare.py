@@ -19,7 +19,7 @@ def compare(*, models: tuple[str, ...], asked: dict[str, Any], **how: Any) -> in
     A, B, … are map specs: ID, ID@REVISION, options after plus signs (tiny-edm+steps=50+sampler=euler); folders of
     images that another program made, paired by index (./images); or samples:FOLDER, which checks their noise too.
 
-    Results go to a folder: report.html, result.json and scores.csv. What is already in the store is not made again, so
-    the same command continues an interrupted run.
+    Results go to a folder: report.html, result.json, scores.csv and values.safetensors. What is already in the store is
+    not made again, so the same command continues an interrupted run.
     """
     return run_question(Question(models, COMPARE, **asked), **how)

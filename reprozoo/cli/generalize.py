@@ -16,6 +16,7 @@ from reprozoo.engine.question import GENERALIZE, Question
 def generalize(*, model: str, asked: dict[str, Any], **how: Any) -> int:
     """Measure how far a model copies a data set: GL score, memorization, and the nearest training images.
 
-    Results go to a folder: report.html with a gallery of nearest neighbours, result.json and scores.csv.
+    Results go to a folder: report.html with a gallery of nearest neighbours, result.json, scores.csv
+    and values.safetensors.
     """
     return run_question(Question((model,), GENERALIZE, **asked), **how)
