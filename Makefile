@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 .PHONY: demo test check bench bench-small clean
 
 demo: $(INSTALLED)
-	$(BIN)/reprozoo compare tiny-edm tiny-uvit -n 100 -o reprozoo-out/demo
+	$(BIN)/reprozoo compare tiny-edm tiny-uvit -n 100 --noise-floor 10 -o reprozoo-out/demo
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
