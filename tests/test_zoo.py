@@ -100,12 +100,14 @@ def test_other_weights_take_the_place_of_the_cards(tmp_path: Path) -> None:
     assert by_solver.weights_digest == other.weights_digest
 
 
-def test_weights_of_an_untrained_model_need_no_import(tmp_path: Path) -> None:
-    """tiny-child-same has the network of tiny-edm."""
+def test_weights_of_an_untrained_model_need_no_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    zoo, trained = default_zoo(), resolve("tiny-edm")
+    nobodys = zoo.registry.model("tiny-edm-ve").weights
+    untrained = dataclasses.replace(zoo.registry.model("tiny-edm"), weights=nobodys)
+    monkeypatch.setattr(zoo.registry, "model", lambda name: untrained)
     with pytest.raises(UnavailableError, match="nobody has trained it yet"):
-        resolve("tiny-child-same", offline=True)
-    recipe = resolve(f"tiny-child-same+weights={TINY_EDM}", offline=True)
-    assert recipe.weights_digest == resolve("tiny-edm").weights_digest
+        zoo.resolve("tiny-edm", offline=True)
+    assert zoo.resolve(f"tiny-edm+weights={TINY_EDM}", offline=True).weights_digest == trained.weights_digest
 
 
 @pytest.mark.parametrize(
