@@ -36,7 +36,7 @@ CASES = {
     "n without its value": (("compare", *PAIR, "-n"), 2, "Option '-n' requires an argument"),
     "n is no number": (("compare", *PAIR, "-n", "many"), 2, "not a valid integer"),
     "negative seed": (("compare", *PAIR, "--seed", -1, *QUICK), 2, "'--seed': -1 is not in the range 0<=x"),
-    "negative first": (("compare", *PAIR, "--first", -1, *QUICK), 2, "'--first': -1 is not in the range x>=0"),
+    "negative first": (("compare", *PAIR, "--first", -1, *QUICK), 2, "'--first': -1 is not in the range 0<=x<="),
     "seed and noise file": (("compare", *PAIR, "--seed", 1, "--noise", "x.npy", *QUICK), 2, "exclude each other"),
     "noise file that is not there": (("compare", *PAIR, "--noise", "nope.safetensors", *QUICK), 2, "nope.safetensors"),
     "unknown descriptor": (("compare", *PAIR, "-n", 2, "--descriptor", "pixel"), 2, "did you mean 'pixels'?"),
