@@ -146,7 +146,7 @@ def test_what_a_link_leads_to_is_written_and_the_link_stays(tmp_path: Path) -> N
 def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with pytest.raises(UsageError, match=f"cannot write {pipe}: it is no file; elsewhere"):
+    with pytest.raises(UsageError, match=f"cannot write {pipe}: it is not a regular file; elsewhere"):
         write_whole(pipe, b"new", remedy="elsewhere")
     assert pipe.is_fifo()
 

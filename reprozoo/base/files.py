@@ -34,7 +34,7 @@ def whole_file(path: Path, *, remedy: str) -> Iterator[Path]:
     with writing(path, remedy=remedy):
         path = path.resolve() if path.is_symlink() else path  # what a link leads to is replaced, not the link
         if path.exists() and not path.is_file():
-            raise UsageError(f"cannot write {path}: it is no file; {remedy}")
+            raise UsageError(f"cannot write {path}: it is not a regular file; {remedy}")
         temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
         try:
             with _reasons_asked(temporary):

@@ -80,8 +80,8 @@ def made_elsewhere(side: SideRecord) -> bool:
 def _one_pair(found: Findings, pair: Pair) -> list[str]:
     kind = relation(*(found.comparison.side(label) for label in pair))
     if (count := _identical(found, pair)) is not None:
-        every = "the one noise" if count == 1 else f"all {count:,} noises"
-        head = {"elsewhere": f"The images of {_both(pair)} are bit-identical, all {count:,}."}.get(
+        every, all_of = ("the one noise", "") if count == 1 else (f"all {count:,} noises", f", all {count:,}")
+        head = {"elsewhere": f"The images of {_both(pair)} are bit-identical{all_of}."}.get(
             kind, f"{_both(pair)} make bit-identical images from {every}."
         )
         return [head, *filter(None, [_alike_anyway(found, pair)])]

@@ -290,3 +290,9 @@ def test_a_share_of_what_differs_is_said_as_such(runs: Runs) -> None:
     text = " ".join(verdicts(result))
     assert "images that count as different (similarity ≤ 0.9) for 0 %" in text
     assert "With mismatched noise it is 100 %: the agreement comes from sharing the noise." in text
+
+
+def test_of_one_image_it_is_not_said_that_all_are_equal() -> None:
+    image = some_images(1)
+    said = verdicts(score({"mine": image, "theirs": image}, descriptor="pixels"))
+    assert said[0] == "The images of mine and theirs are bit-identical."
